@@ -1,0 +1,106 @@
+# Commands of the source tree. `make demo` and `make test` need Python >= 3.10, a C++20 compiler and a
+# package index; everything else they install into .venv.
+PYTHON ?= python3
+VENV   ?= .venv
+BUILD  ?= build/dev
+JOBS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+BIN    := $(VENV)/bin
+PY     := $(BIN)/python
+CSRC   := $(shell find csrc -name '*.cpp' -o -name '*.h' 2>/dev/null)
+# Packages come as wheels for the interpreter in VENV, which is the only Python used after it exists.
+CONFIGURE = $(BIN)/cmake -S . -G Ninja -DPython_EXECUTABLE="$(abspath $(PY))" \
+            -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN))/ninja" -DSAMARA_WERROR=ON
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test pytest dev lint format bench asan docs wheel clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+# ---- environment and build ---------------------------------------------------------------------
+
+# The environment: made once, filled again when pyproject.toml changes.
+$(VENV)/.packages: pyproject.toml tools/requirements.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Samara needs Python 3.10 or newer: install it, or name one with make PYTHON=/path/to/python3."; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
+	  { echo "Python cannot make a virtual environment: install its venv module (Debian/Ubuntu: apt install python3-venv)."; exit 1; }
+	@echo "Installing the tools of the build and the tests into $(VENV)"
+	@$(PY) tools/requirements.py build runtime test > $(VENV)/requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	@touch $@
+
+# `import samara` in the environment reads src/ and the extension is built into it, so an edit is seen
+# at once and only C++ is ever rebuilt.
+$(VENV)/.editable: $(VENV)/.packages
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
+	  -Cwheel.cmake=false -Ceditable.mode=inplace --editable .
+	@touch $@
+
+$(BUILD)/build.ninja: $(VENV)/.packages
+	@$(CONFIGURE) -B $(BUILD)
+	@touch $@
+
+dev: $(VENV)/.editable $(BUILD)/build.ninja ## build the extension into src/ and install the package as editable
+	@$(BIN)/cmake --build $(BUILD) --parallel $(JOBS)
+	@$(BIN)/cmake --install $(BUILD) --prefix src --component samara > /dev/null
+
+wheel: $(VENV)/.packages ## build a wheel into dist/
+	@$(PY) -m pip wheel --no-build-isolation --no-deps --wheel-dir dist .
+
+# ---- checks ------------------------------------------------------------------------------------
+
+lint: $(VENV)/.packages ## check format, style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/clang-format --dry-run -Werror $(CSRC)
+	@$(BIN)/mypy
+
+format: $(VENV)/.packages ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+	@$(BIN)/clang-format -i $(CSRC)
+
+test: dev lint pytest ## build, lint and run every test
+
+pytest: dev # the tests alone; PYTEST_ARGS chooses among them
+	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
+
+# The sanitizers' runtimes must be in the process before Python; oneDNN and Python leak by design.
+ASAN_TESTS ?= tests/core tests/ops
+asan: $(VENV)/.editable ## run the tests of the core under AddressSanitizer and UBSan
+	@test -f build/asan/build.ninja || $(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMARA_SANITIZE=ON
+	@$(BIN)/cmake --build build/asan --parallel $(JOBS)
+	@rm -rf build/asan/site && mkdir -p build/asan/site
+	@cp -R src/samara build/asan/site/samara
+	@rm -rf build/asan/site/samara/_core*.so build/asan/site/samara/lib
+	@$(BIN)/cmake --install build/asan --prefix build/asan/site --component samara > /dev/null
+	PYTHONPATH=build/asan/site \
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(PY) -m pytest -p no:cacheprovider -n $(JOBS) $(wildcard $(ASAN_TESTS))
+
+# ---- use ---------------------------------------------------------------------------------------
+
+demo: dev ## train and predict on the tables of examples/data
+	$(BIN)/samara fit examples/data/diabetes_visits.csv --target progression --output runs/demo-regression
+	$(BIN)/samara predict runs/demo-regression examples/data/diabetes_visits_new.csv
+	$(BIN)/samara fit examples/data/wine_cellar.csv --target cultivar --output runs/demo-classification
+
+$(VENV)/.bench: $(VENV)/.packages
+	@$(PY) tools/requirements.py bench > $(VENV)/requirements-bench.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements-bench.txt
+	@touch $@
+
+bench: dev $(VENV)/.bench ## measure side by side with PyTorch (installs its CPU wheel)
+	$(PY) -m benchmarks $(BENCH_ARGS)
+
+docs: dev ## write the generated pages of docs/
+	$(PY) docs/generate.py
+
+clean: ## remove everything that was built
+	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis src/samara/lib
+	rm -f src/samara/_core*.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
