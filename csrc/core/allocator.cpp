@@ -1,0 +1,190 @@
+#include "core/allocator.h"
+
+#include <pthread.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdlib>
+
+#include "core/error.h"
+
+namespace samara {
+namespace {
+
+constexpr size_t kSmallLimit = 4096;
+constexpr int kSmallClasses = kSmallLimit / kAlignment;
+// Above the small classes: four sizes per doubling, up to 2^58 bytes.
+constexpr int kStepsPerDoubling = 4;
+constexpr int kClasses = kSmallClasses + 46 * kStepsPerDoubling;
+constexpr size_t kHugePage = size_t{2} << 20;
+
+struct FreeBlock {
+  FreeBlock* next;
+};
+
+struct SizeClass {
+  int index;
+  size_t bytes;
+};
+
+SizeClass size_class(size_t bytes) {
+  if (bytes <= kSmallLimit) {
+    const int index = bytes == 0 ? 0 : static_cast<int>((bytes - 1) / kAlignment);
+    return {index, (index + 1) * kAlignment};
+  }
+  const int doubling = std::bit_width(bytes - 1) - 1;  // 2^doubling < bytes <= 2^(doubling + 1)
+  const size_t base = size_t{1} << doubling;
+  const size_t step = base / kStepsPerDoubling;
+  const size_t steps = (bytes - base + step - 1) / step;
+  const int index =
+      kSmallClasses + (doubling - 12) * kStepsPerDoubling + static_cast<int>(steps) - 1;
+  return {index, base + steps * step};
+}
+
+class SpinLock {
+ public:
+  void lock() {
+    while (flag_.exchange(true, std::memory_order_acquire)) {
+      while (flag_.load(std::memory_order_relaxed)) __builtin_ia32_pause();
+    }
+  }
+  void unlock() { flag_.store(false, std::memory_order_release); }
+
+ private:
+  std::atomic<bool> flag_{false};
+};
+
+class Guard {
+ public:
+  explicit Guard(SpinLock& lock) : lock_(lock) { lock_.lock(); }
+  ~Guard() { lock_.unlock(); }
+  Guard(const Guard&) = delete;
+  Guard& operator=(const Guard&) = delete;
+
+ private:
+  SpinLock& lock_;
+};
+
+// Zero-initialised and trivially destroyed: tensors may outlive every other static object.
+struct Cache {
+  SpinLock lock;
+  std::array<FreeBlock*, kClasses> free{};
+  AllocatorStatistics statistics;
+};
+Cache cache;
+
+int64_t cache_limit() {
+  static const int64_t limit =
+      static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE) / 4;
+  return limit;
+}
+
+// A child of fork must not inherit a lock that another thread of the parent was holding.
+const int fork_handlers_installed = pthread_atfork([] { cache.lock.lock(); },
+                                                   [] { cache.lock.unlock(); },
+                                                   [] { cache.lock.unlock(); });
+
+void* system_allocate(size_t bytes) {
+  if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
+  const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
+  void* block = std::aligned_alloc(kHugePage, rounded);
+  // Advice only: without huge pages the block works as well, with more page faults.
+  if (block) madvise(block, rounded, MADV_HUGEPAGE);
+  return block;
+}
+
+}  // namespace
+
+void* host_allocate(size_t bytes) {
+  if (bytes > (size_t{1} << 48))
+    fail(ErrorKind::memory, "an allocation of ", bytes,
+         " bytes was asked for. Expected an amount that memory can hold. Fix: work in smaller "
+         "parts.");
+  const SizeClass cls = size_class(bytes);
+  {
+    Guard guard(cache.lock);
+    AllocatorStatistics& s = cache.statistics;
+    FreeBlock* block = cache.free[cls.index];
+    ++s.allocations;
+    s.live_bytes += static_cast<int64_t>(cls.bytes);
+    s.peak_live_bytes = std::max(s.peak_live_bytes, s.live_bytes);
+    if (block) {
+      cache.free[cls.index] = block->next;
+      s.cached_bytes -= static_cast<int64_t>(cls.bytes);
+      return block;
+    }
+    ++s.system_allocations;
+  }
+  void* fresh = system_allocate(cls.bytes);
+  if (!fresh) {
+    trim_allocator();
+    fresh = system_allocate(cls.bytes);
+  }
+  if (!fresh) {
+    AllocatorStatistics now;
+    {
+      Guard guard(cache.lock);
+      cache.statistics.live_bytes -= static_cast<int64_t>(cls.bytes);
+      now = cache.statistics;
+    }
+    fail(ErrorKind::memory, "out of memory: ", bytes, " bytes were asked for while ",
+         now.live_bytes,
+         " are in use by tensors. Expected a size that fits. Fix: use a smaller batch or free "
+         "tensors that are no longer needed.");
+  }
+  return fresh;
+}
+
+void host_release(void* address, size_t bytes) {
+  if (!address) return;
+  const SizeClass cls = size_class(bytes);
+  {
+    Guard guard(cache.lock);
+    AllocatorStatistics& s = cache.statistics;
+    s.live_bytes -= static_cast<int64_t>(cls.bytes);
+    if (s.cached_bytes + static_cast<int64_t>(cls.bytes) <= cache_limit()) {
+      FreeBlock* block = static_cast<FreeBlock*>(address);
+      block->next = cache.free[cls.index];
+      cache.free[cls.index] = block;
+      s.cached_bytes += static_cast<int64_t>(cls.bytes);
+      return;
+    }
+  }
+  std::free(address);
+}
+
+AllocatorStatistics allocator_statistics() {
+  Guard guard(cache.lock);
+  return cache.statistics;
+}
+
+void reset_peak_statistics() {
+  Guard guard(cache.lock);
+  cache.statistics.peak_live_bytes = cache.statistics.live_bytes;
+}
+
+int64_t trim_allocator() {
+  std::array<FreeBlock*, kClasses> lists;
+  int64_t released = 0;
+  {
+    Guard guard(cache.lock);
+    lists = cache.free;
+    cache.free.fill(nullptr);
+    released = cache.statistics.cached_bytes;
+    cache.statistics.cached_bytes = 0;
+  }
+  for (FreeBlock* block : lists) {
+    while (block) {
+      FreeBlock* next = block->next;
+      std::free(block);
+      block = next;
+    }
+  }
+  return released;
+}
+
+}  // namespace samara

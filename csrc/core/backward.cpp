@@ -1,0 +1,253 @@
+// The walk over the tape: from the roots down, each node once, in the reverse order of recording.
+#include <algorithm>
+#include <unordered_map>
+
+#include "core/autograd.h"
+
+namespace samara {
+namespace {
+
+const NativeCall add("add");
+const NativeCall add_in_place("add", NativeCall::kInPlace);
+const NativeCall sum_to("sum_to");
+const NativeCall cast("astype");
+const NativeCall zeros_like("zeros_like");
+const NativeCall clone("clone");
+
+struct NodeWork {
+  Node* node;
+  InlineList<Tensor, 1> outputs;
+};
+
+struct LeafWork {
+  Tensor leaf;
+  Tensor sum;
+  bool hooked = false;
+};
+
+class Walk {
+ public:
+  Walk(std::span<const Tensor> inputs, const BackwardOptions& options)
+      : options_(options), inputs_(inputs) {}
+
+  std::vector<Tensor> run(std::span<const Tensor> roots, std::span<const Tensor> gradients) {
+    GradMode mode(options_.create_graph);
+    for (const Tensor& root : roots) visit(edge_for(root));
+    collect();
+    std::vector<Edge> input_edges;
+    for (const Tensor& input : inputs_) input_edges.push_back(edge_for(input));
+    for (size_t i = 0; i < roots.size(); ++i) deliver(edge_for(roots[i]), gradients[i]);
+    std::vector<Tensor> results(inputs_.size());
+    for (NodeWork* work : order_) {
+      for (size_t i = 0; i < input_edges.size(); ++i)
+        if (input_edges[i].node.get() == work->node) {
+          const int output = input_edges[i].output;
+          if (output < work->outputs.size()) results[i] = work->outputs[output];
+        }
+      step(*work);
+    }
+    for (size_t i = 0; i < input_edges.size(); ++i) {
+      if (!input_edges[i].leaf) continue;
+      const auto found = leaves_.find(input_edges[i].leaf.impl());
+      if (found != leaves_.end()) results[i] = run_hooks(found->second);
+    }
+    if (options_.accumulate)
+      for (TensorImpl* leaf : leaf_order_) accumulate_into_leaf(leaves_[leaf]);
+    return results;
+  }
+
+ private:
+  static Edge edge_for(const Tensor& x) {
+    if (NodeRef node = grad_fn(x)) return {node, x.impl()->autograd->output, Tensor()};
+    return {nullptr, 0, x};
+  }
+
+  void visit(const Edge& edge) {
+    if (!edge.node) return;
+    const auto [found, fresh] = works_.try_emplace(edge.node.get());
+    if (!fresh) return;
+    found->second.node = edge.node.get();
+    stack_.push_back(&found->second);
+  }
+
+  void collect() {
+    while (!stack_.empty()) {
+      NodeWork* work = stack_.back();
+      stack_.pop_back();
+      order_.push_back(work);
+      for (const Edge& edge : work->node->edges) visit(edge);
+    }
+    std::sort(order_.begin(), order_.end(), [](const NodeWork* a, const NodeWork* b) {
+      return a->node->sequence > b->node->sequence;
+    });
+  }
+
+  static void accumulate(Tensor& sum, const Tensor& gradient) {
+    sum = sum ? add(sum, gradient) : gradient;
+  }
+
+  void deliver(const Edge& edge, const Tensor& gradient) {
+    if (!gradient) return;
+    if (edge.node) {
+      NodeWork& work = works_.find(edge.node.get())->second;
+      if (work.outputs.size() <= edge.output) work.outputs.resize(edge.output + 1);
+      accumulate(work.outputs[edge.output], gradient);
+      return;
+    }
+    if (!edge.leaf || !edge.leaf.requires_grad()) return;
+    const auto [found, fresh] = leaves_.try_emplace(edge.leaf.impl());
+    if (fresh) {
+      found->second.leaf = edge.leaf;
+      leaf_order_.push_back(edge.leaf.impl());
+    }
+    accumulate(found->second.sum, gradient);
+  }
+
+  static void check_version(const Node& node, const SavedTensor& saved) {
+    if (!saved.tensor.impl()->storage || saved.tensor.version() == saved.version) return;
+    const std::string* line = saved.tensor.impl()->storage->last_write;
+    fail(ErrorKind::gradient, "backward: a tensor of shape ", saved.tensor.shape(), " and dtype ",
+         name(saved.tensor.dtype()), " that '", node.operation->name,
+         "' needs for its gradient was changed in place after the forward pass",
+         line ? " at " + *line : std::string(), " (version ", saved.tensor.version(),
+         ", saved at version ", saved.version,
+         "). Expected the values of the forward pass. Fix: use the out-of-place operation, or "
+         "edit x.clone().");
+  }
+
+  void check(const Node& node) {
+    if (node.released)
+      fail(ErrorKind::gradient, "backward: the graph through '", node.operation->name,
+           "' was freed by an earlier backward. Expected a graph that still holds its saved "
+           "tensors. Fix: run the forward pass again, or pass retain_graph=True the first time.");
+    for (const SavedTensor& saved : node.checked) check_version(node, saved);
+    for (const SavedTensor& saved : node.saved) check_version(node, saved);
+    for (const SavedTensor& saved : node.outputs) check_version(node, saved);
+  }
+
+  void differentiate(BackwardCall& call) {
+    const Operation& operation = *call.node.operation;
+    const NativeOperation* native = operation.native;
+    const bool native_can =
+        native && native->backward && (!options_.create_graph || native->backward_records);
+    if (native_can) {
+      native->backward(call);
+      return;
+    }
+    if (!operation.python_rule)
+      fail(ErrorKind::gradient, "backward: '", operation.name,
+           "' has no rule for gradients of gradients. Expected create_graph=False. Fix: leave "
+           "create_graph out, or write the operation with others that have one.");
+    python_hooks().call_rule(call);
+  }
+
+  // A rule may return the gradient of a broadcast or promoted argument in the result's form.
+  Tensor conform(const Node& node, int edge, Tensor gradient) {
+    if (!gradient) return gradient;
+    const Tensor& like = input_like(node, edge);
+    if (!like) return gradient;
+    if (!(gradient.shape() == like.shape())) gradient = sum_to(gradient, like.shape());
+    if (gradient.dtype() != like.dtype()) gradient = cast(gradient, like.dtype());
+    return gradient;
+  }
+
+  static const Tensor& input_like(const Node& node, int edge) {
+    static const Tensor none;
+    for (const Value& value : node.values) {
+      if (value.is_tensor() && edge-- == 0) return value.tensor();
+      if (value.kind() != ValueKind::tensors) continue;
+      const int count = static_cast<int>(value.tensors().size());
+      if (edge < count) return value.tensors()[static_cast<size_t>(edge)];
+      edge -= count;
+    }
+    return none;
+  }
+
+  void step(NodeWork& work) {
+    Node& node = *work.node;
+    if (work.outputs.empty()) return;
+    check(node);
+    // Several outputs: those nobody used contribute zeros.
+    if (node.outputs.size() > 1) {
+      work.outputs.resize(node.outputs.size());
+      for (int i = 0; i < node.outputs.size(); ++i)
+        if (!work.outputs[i] && is_inexact(node.outputs[i].tensor.dtype()))
+          work.outputs[i] = zeros_like(node.outputs[i].tensor);
+    }
+    InlineList<Tensor, 2> gradients;
+    for (int i = 0; i < work.outputs.size(); ++i)
+      gradients.push_back(run_node_hooks(node, i, std::move(work.outputs[i])));
+    work.outputs.clear();
+    InlineList<Tensor, 4> results;
+    results.resize(node.edges.size());
+    BackwardCall call{node, gradients.span(), results.span()};
+    differentiate(call);
+    for (int i = 0; i < node.edges.size(); ++i) {
+      if (!node.edges[i].valid()) continue;
+      deliver(node.edges[i], conform(node, i, std::move(results[i])));
+    }
+    if (!options_.retain_graph && !options_.create_graph) node.release_saved();
+  }
+
+  static Tensor run_node_hooks(const Node& node, int output, Tensor gradient) {
+    if (!node.hooks || !gradient) return gradient;
+    for (const auto& [index, hook] : *node.hooks)
+      if (index == output)
+        gradient = python_hooks().call_hooks(std::span<void* const>(&hook, 1), std::move(gradient));
+    return gradient;
+  }
+
+  Tensor run_hooks(LeafWork& work) {
+    const AutogradMeta* meta = work.leaf.impl()->autograd;
+    if (meta && !meta->hooks.empty() && !work.hooked) {
+      work.sum = python_hooks().call_hooks(meta->hooks, std::move(work.sum));
+      work.hooked = true;
+    }
+    return work.sum;
+  }
+
+  void accumulate_into_leaf(LeafWork& work) {
+    Tensor gradient = run_hooks(work);
+    work.sum = Tensor();
+    AutogradMeta& meta = autograd_meta(work.leaf);
+    if (!meta.grad) {
+      // Another holder of the same tensor must not see later accumulation.
+      const bool shared = gradient.impl()->reference_count() > 1 ||
+                          gradient.impl()->storage->reference_count() > 1;
+      if (!options_.create_graph && (shared || !gradient.is_contiguous()))
+        gradient = clone(gradient);
+      meta.grad = std::move(gradient);
+      return;
+    }
+    if (options_.create_graph) {
+      meta.grad = add(meta.grad, gradient);
+      return;
+    }
+    add_in_place(meta.grad, gradient);
+  }
+
+  const BackwardOptions& options_;
+  std::span<const Tensor> inputs_;
+  std::unordered_map<Node*, NodeWork> works_;
+  std::unordered_map<TensorImpl*, LeafWork> leaves_;
+  std::vector<TensorImpl*> leaf_order_;
+  std::vector<NodeWork*> stack_;
+  std::vector<NodeWork*> order_;
+};
+
+}  // namespace
+
+std::vector<Tensor> run_backward(std::span<const Tensor> roots, std::span<const Tensor> gradients,
+                                 std::span<const Tensor> inputs, const BackwardOptions& options) {
+  for (const Tensor& root : roots)
+    if (!root.requires_grad())
+      fail(ErrorKind::gradient,
+           "backward: the tensor does not require grad and is not the result of an operation on "
+           "one that does. Expected a loss computed from parameters. Fix: check that the inputs "
+           "have requires_grad=True and that the loss is not computed under no_grad or from "
+           "detached tensors.");
+  Walk walk(inputs, options);
+  return walk.run(roots, gradients);
+}
+
+}  // namespace samara

@@ -1,0 +1,139 @@
+#include "core/operation.h"
+
+#include <algorithm>
+#include <map>
+
+#include "core/autograd.h"
+
+namespace samara {
+namespace {
+
+std::map<std::string_view, NativeOperation>& natives() {
+  static std::map<std::string_view, NativeOperation> table;
+  return table;
+}
+
+class ObserverPause {
+ public:
+  ObserverPause() : saved_(thread_state().observers) { thread_state().observers = nullptr; }
+  ~ObserverPause() { thread_state().observers = saved_; }
+  ObserverPause(const ObserverPause&) = delete;
+  ObserverPause& operator=(const ObserverPause&) = delete;
+
+ private:
+  std::vector<Observer*>* saved_;
+};
+
+void check_devices(const Operation& operation, std::span<const Value> values) {
+  const Tensor* first = nullptr;
+  const auto check = [&](const Tensor& x) {
+    if (!first) {
+      first = &x;
+      return;
+    }
+    if (x.device() == first->device()) return;
+    fail(ErrorKind::device, operation.name, ": tensors are on '", to_text(first->device()),
+         "' and '", to_text(x.device()),
+         "'. Expected all on one device. Fix: move one of them with x.to(device).");
+  };
+  for (const Value& value : values) {
+    if (value.is_tensor()) check(value.tensor());
+    if (value.kind() == ValueKind::tensors)
+      for (const Tensor& x : value.tensors()) check(x);
+  }
+}
+
+void run(const Operation& operation, std::span<Value> values, Outputs& outputs) {
+  check_devices(operation, values);
+  ThreadState& state = thread_state();
+  const NativeOperation& native = *operation.native;
+  Call call(operation, values);
+  call.records = state.grad_enabled && any_requires_grad(values) &&
+                 (native.backward || operation.python_rule);
+  if (operation.in_place) {
+    const Tensor target = values[0].tensor();
+    check_in_place(operation, target, call.records || target.requires_grad());
+    call.destination = target;
+    native.forward(call);
+    mark_written(target, operation.name);
+    if (call.records) rebase_history(call, target);
+    outputs.push_back(target);
+    return;
+  }
+  native.forward(call);
+  if (native.is_view && state.grad_enabled) {
+    for (const Tensor& view : call.outputs) link_view(view, values[0].tensor());
+  }
+  if (call.records) record(call);
+  for (Tensor& output : call.outputs) outputs.push_back(std::move(output));
+}
+
+[[gnu::noinline]] void run_observed(const Operation& operation, std::span<Value> values,
+                                    Outputs& outputs) {
+  const std::vector<Observer*> observers = *thread_state().observers;
+  // An observer's own operations are not observed.
+  ObserverPause pause;
+  for (Observer* observer : observers) observer->before(operation, values);
+  run(operation, values, outputs);
+  for (auto it = observers.rbegin(); it != observers.rend(); ++it)
+    (*it)->after(operation, values, outputs.span());
+}
+
+}  // namespace
+
+void register_native(const NativeOperation& native) { natives()[native.name] = native; }
+
+const NativeOperation* find_native(std::string_view name) {
+  const auto found = natives().find(name);
+  return found == natives().end() ? nullptr : &found->second;
+}
+
+std::vector<std::string> native_names() {
+  std::vector<std::string> names;
+  for (const auto& [name, native] : natives()) names.emplace_back(name);
+  return names;
+}
+
+const Tensor& Call::tensor(int i) const {
+  const Value& value = (*this)[i];
+  if (!value.is_tensor())
+    fail(ErrorKind::dtype, name(), ": argument '", operation.parameters[static_cast<size_t>(i)].name,
+         "' is not a tensor. Expected a tensor. Fix: wrap it with samara.asarray(...).");
+  return value.tensor();
+}
+
+void push_observer(Observer* observer) {
+  ThreadState& state = thread_state();
+  if (!state.observers) state.observers = new std::vector<Observer*>;
+  state.observers->push_back(observer);
+}
+
+void pop_observer(Observer* observer) {
+  ThreadState& state = thread_state();
+  if (!state.observers) return;
+  std::vector<Observer*>& stack = *state.observers;
+  const auto found = std::find(stack.rbegin(), stack.rend(), observer);
+  if (found != stack.rend()) stack.erase(std::next(found).base());
+  if (!stack.empty()) return;
+  delete state.observers;
+  state.observers = nullptr;
+}
+
+void invoke(const Operation& operation, std::span<Value> values, Outputs& outputs) {
+  if (thread_state().observers) [[unlikely]]
+    return run_observed(operation, values, outputs);
+  run(operation, values, outputs);
+}
+
+Tensor NativeCall::run(std::span<Value> values) const {
+  if (!operation_.native) {
+    operation_.native = find_native(operation_.name);
+    if (!operation_.native)
+      fail(ErrorKind::not_implemented, operation_.name, ": no native operation has this name.");
+  }
+  Outputs outputs;
+  invoke(operation_, values, outputs);
+  return outputs[0];
+}
+
+}  // namespace samara
