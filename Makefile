@@ -7,6 +7,7 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
+PIP    := $(PY) -m pip install --quiet --disable-pip-version-check
 CSRC   := $(shell find csrc -name '*.cpp' -o -name '*.h' 2>/dev/null)
 # Packages come as wheels for the interpreter in VENV, which is the only Python used after it exists.
 CONFIGURE = $(BIN)/cmake -S . -G Ninja -DPython_EXECUTABLE="$(abspath $(PY))" \
@@ -29,21 +30,22 @@ $(VENV)/.packages: pyproject.toml tools/requirements.py
 	  { echo "Python cannot make a virtual environment: install its venv module (Debian/Ubuntu: apt install python3-venv)."; exit 1; }
 	@echo "Installing the tools of the build and the tests into $(VENV)"
 	@$(PY) tools/requirements.py build runtime test > $(VENV)/requirements.txt
-	@$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
+	@$(PIP) -r $(VENV)/requirements.txt
 	@touch $@
 
-# `import samara` in the environment reads src/ and the extension is built into it, so an edit is seen
-# at once and only C++ is ever rebuilt.
-$(VENV)/.editable: $(VENV)/.packages
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps \
-	  -Cwheel.cmake=false -Ceditable.mode=inplace --editable .
+# The environment knows the package's name, version and commands, and a path file leads `import samara` to
+# src/, where the extension is installed too: an edit is seen at once and only C++ is ever rebuilt.
+$(VENV)/.linked: $(VENV)/.packages
+	@$(PIP) --no-build-isolation --no-deps --force-reinstall \
+	  --config-settings=wheel.cmake=false --config-settings='wheel.exclude=/samara/**' .
+	@echo "$(abspath src)" > "$$($(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/samara-source.pth"
 	@touch $@
 
 $(BUILD)/build.ninja: $(VENV)/.packages
 	@$(CONFIGURE) -B $(BUILD)
 	@touch $@
 
-dev: $(VENV)/.editable $(BUILD)/build.ninja ## build the extension into src/ and install the package as editable
+dev: $(VENV)/.linked $(BUILD)/build.ninja ## build the extension into src/, which the environment imports from
 	@$(BIN)/cmake --build $(BUILD) --parallel $(JOBS)
 	@$(BIN)/cmake --install $(BUILD) --prefix src --component samara > /dev/null
 
@@ -70,7 +72,7 @@ pytest: dev # the tests alone; PYTEST_ARGS chooses among them
 
 # The sanitizers' runtimes must be in the process before Python; oneDNN and Python leak by design.
 ASAN_TESTS ?= tests/core tests/ops
-asan: $(VENV)/.editable ## run the tests of the core under AddressSanitizer and UBSan
+asan: $(VENV)/.linked ## run the tests of the core under AddressSanitizer and UBSan
 	@test -f build/asan/build.ninja || $(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMARA_SANITIZE=ON
 	@$(BIN)/cmake --build build/asan --parallel $(JOBS)
 	@rm -rf build/asan/site && mkdir -p build/asan/site
@@ -91,7 +93,7 @@ demo: dev ## train and predict on the tables of examples/data
 
 $(VENV)/.bench: $(VENV)/.packages
 	@$(PY) tools/requirements.py bench > $(VENV)/requirements-bench.txt
-	$(PY) -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements-bench.txt
+	$(PIP) -r $(VENV)/requirements-bench.txt
 	@touch $@
 
 bench: dev $(VENV)/.bench ## measure side by side with PyTorch (installs its CPU wheel)

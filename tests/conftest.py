@@ -2,8 +2,8 @@
 
 from hypothesis import HealthCheck, settings
 
-# No deadlines: a test never depends on how busy the machine is. The same examples on every run, so that a
-# failure can be repeated from its name alone.
+# No deadlines: a test never depends on how busy the machine is. The same examples on every run, so
+# that a failure can be repeated from its name alone.
 settings.register_profile(
     "samara",
     deadline=None,
