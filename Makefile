@@ -72,17 +72,19 @@ pytest: dev # the tests alone; PYTEST_ARGS chooses among them
 
 # The sanitizers' runtimes must be in the process before Python; oneDNN and Python leak by design.
 ASAN_TESTS ?= tests/core tests/ops
+runtime = $$($${CXX:-c++} -print-file-name=$(1))
 asan: $(VENV)/.linked ## run the tests of the core under AddressSanitizer and UBSan
 	@test -f build/asan/build.ninja || $(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMARA_SANITIZE=ON
 	@$(BIN)/cmake --build build/asan --parallel $(JOBS)
-	@rm -rf build/asan/site && mkdir -p build/asan/site
+	@rm -rf build/asan/site build/asan/report.* && mkdir -p build/asan/site
 	@cp -R src/samara build/asan/site/samara
 	@rm -rf build/asan/site/samara/_core*.so build/asan/site/samara/lib
 	@$(BIN)/cmake --install build/asan --prefix build/asan/site --component samara > /dev/null
-	PYTHONPATH=build/asan/site \
-	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libstdc++.so.6)" \
-	ASAN_OPTIONS=detect_leaks=0:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
-	  $(PY) -m pytest -p no:cacheprovider -n $(JOBS) $(wildcard $(ASAN_TESTS))
+	@PYTHONPATH=build/asan/site LD_PRELOAD="$(call runtime,libasan.so) $(call runtime,libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0:log_path=$(abspath build/asan/report) \
+	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath build/asan/report) \
+	  $(PY) -m pytest -p no:cacheprovider -n $(JOBS) $(wildcard $(ASAN_TESTS)) || \
+	  { cat build/asan/report.* 2>/dev/null; exit 1; }
 
 # ---- use ---------------------------------------------------------------------------------------
 

@@ -1,10 +1,10 @@
-# oneDNN, from where the user points (dnnl_DIR, dnnl_ROOT, CMAKE_PREFIX_PATH), from the Python packages
-# of the build environment (onednn-devel-*), or from the system. Whichever it is, the installed package
+# oneDNN: from dnnl_ROOT and nowhere else if that is set, from the Python packages of the build
+# environment (onednn-devel-*), or from the system. Whichever it is, the installed package
 # carries one stripped copy of the shared library, samara/lib/libdnnl.so.N, and its licence.
 set(SAMARA_ONEDNN_VERSION 3.2)
 
-# The Python package keeps its CMake files outside site-packages, and an isolated build keeps site-packages
-# outside the interpreter's prefix; only the package's own file list knows where they are.
+# The Python package keeps its CMake files outside site-packages, and an isolated build keeps
+# site-packages outside the interpreter's prefix; only the package's own file list knows where they are.
 function(samara_onednn_from_python out)
   set(query [[
 import importlib.metadata as metadata
@@ -24,17 +24,21 @@ endfunction()
 if(dnnl_DIR AND NOT EXISTS "${dnnl_DIR}/dnnl-config.cmake")
   unset(dnnl_DIR CACHE)
 endif()
-samara_onednn_from_python(python_dirs)
-if(dnnl_ROOT OR DEFINED ENV{dnnl_ROOT})
-  find_package(dnnl ${SAMARA_ONEDNN_VERSION} CONFIG QUIET)
+if(NOT dnnl_ROOT AND DEFINED ENV{dnnl_ROOT})
+  set(dnnl_ROOT "$ENV{dnnl_ROOT}")
 endif()
-if(NOT dnnl_FOUND)
+if(dnnl_ROOT)
+  unset(dnnl_DIR CACHE)
+  find_package(dnnl ${SAMARA_ONEDNN_VERSION} CONFIG QUIET NO_DEFAULT_PATH PATHS "${dnnl_ROOT}")
+  set(rejected " from dnnl_ROOT=${dnnl_ROOT}")
+else()
+  samara_onednn_from_python(python_dirs)
   find_package(dnnl ${SAMARA_ONEDNN_VERSION} CONFIG QUIET HINTS ${python_dirs})
+  set(rejected "")
 endif()
 if(NOT dnnl_FOUND)
-  set(rejected "")
   if(dnnl_CONSIDERED_VERSIONS)
-    set(rejected " (found only ${dnnl_CONSIDERED_VERSIONS})")
+    set(rejected "${rejected} (found only ${dnnl_CONSIDERED_VERSIONS})")
   endif()
   message(FATAL_ERROR "oneDNN ${SAMARA_ONEDNN_VERSION} or a newer 3.x is missing${rejected}: run "
     "`${Python_EXECUTABLE} -m pip install onednn-devel-cpu-gomp==2023.2.0` or set dnnl_ROOT to an "
