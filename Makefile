@@ -46,7 +46,7 @@ $(BUILD)/build.ninja: $(VENV)/.packages
 	@touch $@
 
 dev: $(VENV)/.linked $(BUILD)/build.ninja ## build the extension into src/, which the environment imports from
-	@$(BIN)/cmake --build $(BUILD) --parallel $(JOBS)
+	@$(BIN)/cmake --build $(BUILD) --parallel $(JOBS) -- -k 0
 	@$(BIN)/cmake --install $(BUILD) --prefix src --component samara > /dev/null
 
 wheel: $(VENV)/.packages ## build a wheel into dist/
@@ -89,9 +89,10 @@ asan: $(VENV)/.linked ## run the tests of the core under AddressSanitizer and UB
 # ---- use ---------------------------------------------------------------------------------------
 
 demo: dev ## train and predict on the tables of examples/data
-	$(BIN)/samara fit examples/data/diabetes_visits.csv --target progression --output runs/demo-regression
-	$(BIN)/samara predict runs/demo-regression examples/data/diabetes_visits_new.csv
-	$(BIN)/samara fit examples/data/wine_cellar.csv --target cultivar --output runs/demo-classification
+	@rm -rf demo
+	$(BIN)/samara fit examples/data/wine_cellar.csv --target cultivar --output demo/classification
+	$(BIN)/samara fit examples/data/diabetes_visits.csv --target progression --output demo/regression
+	$(BIN)/samara predict demo/regression examples/data/diabetes_visits_new.csv
 
 $(VENV)/.bench: $(VENV)/.packages
 	@$(PY) tools/requirements.py bench > $(VENV)/requirements-bench.txt
@@ -105,6 +106,6 @@ docs: dev ## write the generated pages of docs/
 	$(PY) docs/generate.py
 
 clean: ## remove everything that was built
-	rm -rf build dist $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis src/samara/lib
+	rm -rf build dist demo $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis src/samara/lib
 	rm -f src/samara/_core*.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
