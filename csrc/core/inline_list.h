@@ -40,7 +40,9 @@ class InlineList {
     while (size_ > size) items_[--size_].~T();
     while (size_ < size) emplace_back();
   }
-  void clear() { resize(0); }
+  void clear() {
+    while (size_ > 0) items_[--size_].~T();
+  }
 
  private:
   T* inline_items() { return reinterpret_cast<T*>(memory_); }
