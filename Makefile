@@ -8,8 +8,9 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip install --quiet --disable-pip-version-check
+# $(call install,GROUP...): groups of requirements of pyproject.toml
+install = $(PY) tools/requirements.py $(1) > $(VENV)/requirements.txt && $(PIP) -r $(VENV)/requirements.txt
 CSRC   := $(shell find csrc -name '*.cpp' -o -name '*.h' 2>/dev/null)
-# Packages come as wheels for the interpreter in VENV, which is the only Python used after it exists.
 CONFIGURE = $(BIN)/cmake -S . -G Ninja -DPython_EXECUTABLE="$(abspath $(PY))" \
             -DCMAKE_MAKE_PROGRAM="$(abspath $(BIN))/ninja" -DSAMARA_WERROR=ON
 
@@ -26,11 +27,22 @@ help: ## list the commands
 $(VENV)/.packages: pyproject.toml tools/requirements.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "Samara needs Python 3.10 or newer: install it, or name one with make PYTHON=/path/to/python3."; exit 1; }
+	@for compiler in $$CXX c++ g++ clang++; do command -v $$compiler > /dev/null && exit 0; done; \
+	  echo "Samara needs a C++20 compiler: install GCC 11 or newer (Debian/Ubuntu: apt install g++) or Clang 14 or newer."; exit 1
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV) || \
 	  { echo "Python cannot make a virtual environment: install its venv module (Debian/Ubuntu: apt install python3-venv)."; exit 1; }
-	@echo "Installing the tools of the build and the tests into $(VENV)"
-	@$(PY) tools/requirements.py build runtime test > $(VENV)/requirements.txt
-	@$(PIP) -r $(VENV)/requirements.txt
+	@echo "Installing what the build and the package need into $(VENV)"
+	@$(call install,build runtime plot)
+	@touch $@
+
+$(VENV)/.test-packages: $(VENV)/.packages
+	@echo "Installing what the tests need into $(VENV)"
+	@$(call install,test)
+	@touch $@
+
+$(VENV)/.bench-packages: $(VENV)/.packages
+	@echo "Installing PyTorch into $(VENV), for the comparison only"
+	@$(call install,bench)
 	@touch $@
 
 # The environment knows the package's name, version and commands, and a path file leads `import samara` to
@@ -54,33 +66,33 @@ wheel: $(VENV)/.packages ## build a wheel into dist/
 
 # ---- checks ------------------------------------------------------------------------------------
 
-lint: $(VENV)/.packages ## check format, style and types
+lint: $(VENV)/.test-packages ## check format, style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/clang-format --dry-run -Werror $(CSRC)
 	@$(BIN)/mypy
 
-format: $(VENV)/.packages ## rewrite the sources in the project's format
+format: $(VENV)/.test-packages ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 	@$(BIN)/clang-format -i $(CSRC)
 
 test: dev lint pytest ## build, lint and run every test
 
-pytest: dev # the tests alone; PYTEST_ARGS chooses among them
+pytest: dev $(VENV)/.test-packages # the tests alone; PYTEST_ARGS chooses among them
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 # The sanitizers' runtimes must be in the process before Python; oneDNN and Python leak by design.
 ASAN_TESTS ?= tests/core tests/ops
-runtime = $$($${CXX:-c++} -print-file-name=$(1))
-asan: $(VENV)/.linked ## run the tests of the core under AddressSanitizer and UBSan
+library = $$($${CXX:-c++} -print-file-name=$(1))
+asan: $(VENV)/.linked $(VENV)/.test-packages ## run the tests of the core under AddressSanitizer and UBSan
 	@test -f build/asan/build.ninja || $(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSAMARA_SANITIZE=ON
 	@$(BIN)/cmake --build build/asan --parallel $(JOBS)
 	@rm -rf build/asan/site build/asan/report.* && mkdir -p build/asan/site
 	@cp -R src/samara build/asan/site/samara
 	@rm -rf build/asan/site/samara/_core*.so build/asan/site/samara/lib
 	@$(BIN)/cmake --install build/asan --prefix build/asan/site --component samara > /dev/null
-	@PYTHONPATH=build/asan/site LD_PRELOAD="$(call runtime,libasan.so) $(call runtime,libstdc++.so.6)" \
+	@PYTHONPATH=build/asan/site LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so.6)" \
 	ASAN_OPTIONS=detect_leaks=0:log_path=$(abspath build/asan/report) \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath build/asan/report) \
 	  $(PY) -m pytest -p no:cacheprovider -n $(JOBS) $(wildcard $(ASAN_TESTS)) || \
@@ -94,12 +106,7 @@ demo: dev ## train and predict on the tables of examples/data
 	$(BIN)/samara fit examples/data/diabetes_visits.csv --target progression --output demo/regression
 	$(BIN)/samara predict demo/regression examples/data/diabetes_visits_new.csv
 
-$(VENV)/.bench: $(VENV)/.packages
-	@$(PY) tools/requirements.py bench > $(VENV)/requirements-bench.txt
-	$(PIP) -r $(VENV)/requirements-bench.txt
-	@touch $@
-
-bench: dev $(VENV)/.bench ## measure side by side with PyTorch (installs its CPU wheel)
+bench: dev $(VENV)/.bench-packages ## measure side by side with PyTorch (installs its CPU wheel)
 	$(PY) -m benchmarks $(BENCH_ARGS)
 
 docs: dev ## write the generated pages of docs/
