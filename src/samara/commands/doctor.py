@@ -1,0 +1,117 @@
+"""`samara doctor`: versions, processor, devices, and a matrix product that must agree."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+import sys
+
+import numpy as np
+
+__all__ = ["cuda_status", "examine", "version_of"]
+
+_PACKAGES = ("numpy", "ml_dtypes", "safetensors", "duckdb", "rich", "typer", "matplotlib")
+_OPTIONAL = {"matplotlib": "samara[plot]"}
+
+
+def examine() -> int:
+    """Print the report; 0 when the self test passes and nothing required is missing, else 1."""
+    healthy = _versions()
+    _processor()
+    _devices()
+    return 0 if _self_test() and healthy else 1
+
+
+def version_of(package: str) -> str | None:
+    """The installed version of a distribution, or None."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _line(name: str, text: str) -> None:
+    print(f"  {name:<14} {text}")
+
+
+def _versions() -> bool:
+    print("versions")
+    _line("samara", version_of("samara") or "not installed (running from the source tree)")
+    _line("python", f"{platform.python_version()} ({sys.executable})")
+    complete = True
+    for package in _PACKAGES:
+        version = version_of(package)
+        if version is None and package in _OPTIONAL:
+            version = f'missing, optional: pip install "{_OPTIONAL[package]}"'
+        elif version is None:
+            version, complete = f"MISSING: pip install {package}", False
+        _line(package, version)
+    return complete
+
+
+def _processor() -> None:
+    import samara
+
+    print("processor")
+    _line("cpu", _cpu_name())
+    info = samara.config.cpu_info()
+    chosen, supported = info["isa"], info["supported_isa"]
+    why = "" if chosen == supported else f" (the CPU supports {supported}; SAMARA_ISA lowers it)"
+    _line("kernels", f"x86-64 {chosen}{why}")
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    _line("threads", f"{samara.get_num_threads()} of {usable} usable cores")
+
+
+def _cpu_name() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        # Other systems have no such file.
+        pass
+    return platform.processor() or platform.machine()
+
+
+def _devices() -> None:
+    print("devices")
+    _line("cpu", "ready")
+    _line("cuda", cuda_status())
+
+
+def cuda_status() -> str:
+    """Why CUDA cannot be used, in one sentence."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if hidden is not None and hidden.strip() in ("", "-1"):
+        return f"not used: CUDA_VISIBLE_DEVICES={hidden!r} hides every GPU"
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return "not used: no NVIDIA driver (libcuda.so.1 is not found)"
+    code = driver.cuInit(0)
+    if code != 0:
+        return f"not used: the NVIDIA driver does not start (cuInit returned {code})"
+    count, version = ctypes.c_int(), ctypes.c_int()
+    driver.cuDeviceGetCount(ctypes.byref(count))
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    major, minor = version.value // 1000, version.value % 1000 // 10
+    found = f"{count.value} GPU(s), driver for CUDA {major}.{minor}"
+    return f"not used: {found}, but this version of Samara has kernels for the CPU only"
+
+
+def _self_test() -> bool:
+    import samara
+
+    print("self test")
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((129, 257)).astype(np.float32)
+    b = rng.standard_normal((257, 65)).astype(np.float32)
+    product = samara.matmul(samara.from_numpy(a), samara.from_numpy(b)).numpy()
+    exact = a.astype(np.float64) @ b.astype(np.float64)
+    error = float(np.abs(product - exact).max() / np.abs(exact).max())
+    good = product.shape == exact.shape and error < 1e-5
+    _line("matmul", f"{'passed' if good else 'FAILED'}, largest relative error {error:.1e}")
+    return good
