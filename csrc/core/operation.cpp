@@ -55,6 +55,12 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
     check_in_place(operation, target, call.records || target.requires_grad());
     call.destination = target;
     native.forward(call);
+    // Kernels write into another tensor when the target's dtype or aliasing demands it.
+    if (call.outputs[0].impl() != target.impl()) {
+      GradMode unrecorded(false);
+      static const NativeCall copy("copy", NativeCall::kInPlace);
+      copy(target, call.outputs[0]);
+    }
     mark_written(target, operation.name);
     if (call.records) rebase_history(call, target);
     outputs.push_back(target);

@@ -34,6 +34,9 @@ Tensor result(const Call& call, const Dims& shape, DType dtype, Device device);
 // A number as a 0-d tensor of that dtype.
 Tensor scalar_tensor(const Value& number, DType dtype, Device device);
 
+// Writes a number as one element of that dtype (16 bytes of room are enough for all).
+void store_number(void* target, DType dtype, const Value& number);
+
 // The dtype that operands take together: tensors promote by the table; Python scalars are weak and
 // only raise the kind (bool < integer < real < complex), to the default dtype of that kind.
 DType result_dtype(std::span<const Value> operands, std::string_view place);

@@ -1,0 +1,144 @@
+// Casts between all dtypes, and selection by a condition.
+#include "ops/pointwise_loop_templates.h"
+
+namespace samara::SAMARA_ISA {
+namespace {
+
+struct Complex64 {
+  float real, imaginary;
+};
+struct Complex128 {
+  double real, imaginary;
+};
+
+template <class T>
+inline constexpr bool is_complex_type = false;
+template <>
+inline constexpr bool is_complex_type<Complex64> = true;
+template <>
+inline constexpr bool is_complex_type<Complex128> = true;
+template <class T>
+inline constexpr bool is_bool = false;
+template <>
+inline constexpr bool is_bool<bool> = true;
+
+SAMARA_FUNCTION float widen(Float16 x) { return float16_value(x.bits); }
+SAMARA_FUNCTION float widen(BFloat16 x) { return bfloat16_value(x.bits); }
+template <class T>
+SAMARA_FUNCTION T widen(T x) {
+  return x;
+}
+
+// Out-of-range and NaN have no defined C++ conversion: the range of 64 bits saturates, NaN becomes
+// 0, and narrower integers keep the low bits.
+template <class To, class From>
+SAMARA_FUNCTION To to_integer(From x) {
+  if constexpr (sizeof(To) == 8 && To(-1) > To(0)) {
+    if (x >= From(0x1p63)) return x >= From(0x1p64) ? To(-1) : static_cast<To>(x);
+  }
+  const From low = From(-0x1p63);
+  const bool inside = x >= low && x < From(0x1p63);
+  const int64_t whole = static_cast<int64_t>(inside ? x : From(0));
+  const int64_t limit = x >= From(0x1p63) ? INT64_MAX : x < low ? INT64_MIN : 0;
+  return static_cast<To>(inside ? whole : limit);
+}
+
+template <class To, class From>
+SAMARA_FUNCTION To convert_real(From x) {
+  if constexpr (is_bool<To>)
+    return x != From(0);
+  else if constexpr (pointwise::is_integer<To> && !pointwise::is_integer<From> && !is_bool<From>)
+    return to_integer<To>(x);
+  else
+    return static_cast<To>(x);
+}
+
+template <class To, class From>
+SAMARA_FUNCTION To convert(From x) {
+  if constexpr (is_complex_type<From> && is_complex_type<To>) {
+    using Part = decltype(To::real);
+    return {static_cast<Part>(x.real), static_cast<Part>(x.imaginary)};
+  } else if constexpr (is_complex_type<From>) {
+    if constexpr (is_bool<To>)
+      return x.real != 0 || x.imaginary != 0;
+    else
+      return convert<To>(x.real);
+  } else if constexpr (is_complex_type<To>) {
+    using Part = decltype(To::real);
+    return {convert_real<Part>(widen(x)), Part(0)};
+  } else if constexpr (sizeof(To) == 2 && requires(To t) { t.bits; }) {
+    const float rounded = convert_real<float>(widen(x));
+    if constexpr (requires { requires static_cast<int>(DTypeOf<To>::dtype) ==
+                                          static_cast<int>(DType::float16); })
+      return {float16_bits(rounded)};
+    else
+      return {bfloat16_bits(rounded)};
+  } else {
+    return convert_real<To>(widen(x));
+  }
+}
+
+template <class To, class From>
+void cast_loop(char* target, int64_t target_stride, const char* source, int64_t source_stride,
+               int64_t n) {
+  if (target_stride == sizeof(To) && source_stride == sizeof(From)) {
+    To* to = reinterpret_cast<To*>(target);
+    const From* from = reinterpret_cast<const From*>(source);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) to[i] = convert<To>(from[i]);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<To*>(target + i * target_stride) =
+        convert<To>(*reinterpret_cast<const From*>(source + i * source_stride));
+}
+
+struct Wide {
+  uint64_t low, high;
+};
+
+template <class T>
+void select_loop(char* const* pointers, const int64_t* strides, int64_t n) {
+  const int64_t size = sizeof(T);
+  if (strides[0] == size && strides[1] == 1 && strides[2] == size && strides[3] == size) {
+    T* result = reinterpret_cast<T*>(pointers[0]);
+    const uint8_t* condition = reinterpret_cast<const uint8_t*>(pointers[1]);
+    const T* a = reinterpret_cast<const T*>(pointers[2]);
+    const T* b = reinterpret_cast<const T*>(pointers[3]);
+#pragma GCC ivdep
+    for (int64_t i = 0; i < n; ++i) result[i] = condition[i] ? a[i] : b[i];
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    *reinterpret_cast<T*>(pointers[0] + i * strides[0]) =
+        pointers[1][i * strides[1]] ? *reinterpret_cast<const T*>(pointers[2] + i * strides[2])
+                                    : *reinterpret_cast<const T*>(pointers[3] + i * strides[3]);
+}
+
+template <class To, class... From>
+constexpr void fill_row(ConvertLoop (&row)[kDTypeCount]) {
+  int index = 0;
+  ((row[index++] = cast_loop<To, From>), ...);
+}
+
+// In the order of DType.
+template <class... T>
+constexpr ConvertKernels make() {
+  ConvertKernels kernels{};
+  int row = 0;
+  (fill_row<T, T...>(kernels.cast[row++]), ...);
+  kernels.select[0] = select_loop<uint8_t>;
+  kernels.select[1] = select_loop<uint16_t>;
+  kernels.select[2] = select_loop<uint32_t>;
+  kernels.select[3] = select_loop<uint64_t>;
+  kernels.select[4] = select_loop<Wide>;
+  return kernels;
+}
+
+}  // namespace
+extern const ConvertKernels convert_kernels;
+constexpr ConvertKernels made = make<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
+                                     int32_t, int64_t, Float16, BFloat16, float, double, Complex64,
+                                     Complex128>();
+const ConvertKernels convert_kernels = made;
+}  // namespace samara::SAMARA_ISA

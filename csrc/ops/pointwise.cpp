@@ -1,0 +1,375 @@
+// From a call of a pointwise operation to its loops: dtypes, broadcasting, output, gradient.
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "core/autograd.h"
+#include "core/kernel.h"
+#include "core/operation.h"
+#include "cpu/isa.h"
+#include "ops/activation.h"
+#include "ops/basic.h"
+#include "ops/iterate.h"
+#include "ops/pointwise_loops.h"
+
+namespace samara {
+
+namespace baseline {
+extern const PointwiseKernels* const unary_pointwise_kernels;
+extern const PointwiseKernels* const binary_pointwise_kernels;
+}  // namespace baseline
+#ifndef SAMARA_BASELINE_ONLY
+namespace v3 {
+extern const PointwiseKernels* const unary_pointwise_kernels;
+extern const PointwiseKernels* const binary_pointwise_kernels;
+}  // namespace v3
+namespace v4 {
+extern const PointwiseKernels* const unary_pointwise_kernels;
+extern const PointwiseKernels* const binary_pointwise_kernels;
+}  // namespace v4
+#else
+namespace v3 = baseline;
+namespace v4 = baseline;
+#endif
+
+const PointwiseKernels* unary_kernels() {
+  static const PointwiseKernels* const chosen =
+      select_isa(baseline::unary_pointwise_kernels, v3::unary_pointwise_kernels,
+                 v4::unary_pointwise_kernels);
+  return chosen;
+}
+const PointwiseKernels* binary_kernels() {
+  static const PointwiseKernels* const chosen =
+      select_isa(baseline::binary_pointwise_kernels, v3::binary_pointwise_kernels,
+                 v4::binary_pointwise_kernels);
+  return chosen;
+}
+
+namespace {
+
+using pointwise::Result;
+
+// What the functors' static members say, for code that does not know their types.
+struct Functor {
+  std::string_view name;
+  int index;
+  int arity;
+  unsigned domain;
+  Result result;
+  bool differentiable, reads_x, reads_y;
+};
+
+struct PointwiseAttributes {
+  const Functor* functor;
+  int input = -1;  // -1: the value; i: the gradient of input i
+  DType dtype;     // of the inputs
+  int constant_operand = 0;  // operand that is `constant` rather than a tensor; 0 for none
+  std::array<double, 4> parameters{};
+  alignas(16) std::array<std::byte, 16> constant{};
+};
+
+PointwiseLoop find_loop(const PointwiseAttributes& attributes, DType dtype) {
+  const Functor& functor = *attributes.functor;
+  const PointwiseKernels* kernels;
+  if (is_complex(dtype))
+    kernels = functor.arity == 1 ? complex_unary_kernels : complex_binary_kernels;
+  else
+    kernels = functor.arity == 1 ? unary_kernels() : binary_kernels();
+  const PointwiseKernels& found = kernels[functor.index];
+  const int index = static_cast<int>(dtype);
+  return attributes.input < 0 ? found.forward[index] : found.backward[attributes.input][index];
+}
+
+// Runs a float loop on 16-bit operands, a block at a time through buffers on the stack.
+class HalfLoop {
+ public:
+  HalfLoop(PointwiseLoop loop, DType dtype, int operands, bool boolean_result,
+           const double* parameters)
+      : loop_(loop),
+        operands_(operands),
+        boolean_result_(boolean_result),
+        item_(itemsize(dtype)),
+        parameters_(parameters) {
+    const auto& casts = convert_kernels().cast;
+    const auto half = static_cast<size_t>(dtype);
+    const auto single = static_cast<size_t>(DType::float32);
+    widen_ = casts[single][half];
+    narrow_ = casts[half][single];
+  }
+
+  void operator()(char* const* pointers, const int64_t* strides, int64_t n) const {
+    alignas(64) float buffers[kMaxOperands][kBlock];
+    std::array<char*, kMaxOperands> inner;
+    std::array<int64_t, kMaxOperands> inner_strides;
+    for (int64_t start = 0; start < n; start += kBlock) {
+      const int64_t count = std::min<int64_t>(kBlock, n - start);
+      for (int k = 1; k < operands_; ++k) {
+        inner[k] = reinterpret_cast<char*>(buffers[k]);
+        inner_strides[k] = strides[k] == 0 ? 0 : sizeof(float);
+        widen_(inner[k], sizeof(float), pointers[k] + start * strides[k], strides[k],
+               strides[k] == 0 ? 1 : count);
+      }
+      char* target = pointers[0] + start * strides[0];
+      inner[0] = boolean_result_ ? target : reinterpret_cast<char*>(buffers[0]);
+      inner_strides[0] = boolean_result_ ? strides[0] : static_cast<int64_t>(sizeof(float));
+      loop_(inner.data(), inner_strides.data(), count, parameters_);
+      if (!boolean_result_) narrow_(target, strides[0], inner[0], sizeof(float), count);
+    }
+  }
+
+ private:
+  static constexpr int64_t kBlock = 256;
+  PointwiseLoop loop_;
+  ConvertLoop widen_, narrow_;
+  int operands_;
+  bool boolean_result_;
+  int64_t item_;
+  const double* parameters_;
+};
+
+void pointwise_cpu(TensorSpan outputs, TensorSpan inputs, const PointwiseAttributes& attributes) {
+  const Tensor& output = outputs[0];
+  if (output.elements() == 0) return;
+  StridedOperands walk(output.shape());
+  walk.add(output);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (walk.operands == attributes.constant_operand) walk.add_constant(attributes.constant.data());
+    walk.add(inputs[i]);
+  }
+  if (walk.operands == attributes.constant_operand) walk.add_constant(attributes.constant.data());
+  walk.simplify();
+  const double* parameters = attributes.parameters.data();
+  if (is_half(attributes.dtype)) {
+    const bool boolean = output.dtype() == DType::boolean;
+    const HalfLoop loop(find_loop(attributes, DType::float32), attributes.dtype, walk.operands,
+                        boolean, parameters);
+    for_each_run(walk, loop);
+    return;
+  }
+  const PointwiseLoop loop = find_loop(attributes, attributes.dtype);
+  for_each_run(walk, [&](char* const* pointers, const int64_t* strides, int64_t n) {
+    loop(pointers, strides, n, parameters);
+  });
+}
+
+const KernelSlot<PointwiseAttributes> pointwise_kernel("pointwise", pointwise_cpu);
+
+// The dtype the loops work in, or an error when the operation has none for `dtype`.
+DType working_dtype(const Call& call, const Functor& functor, DType dtype) {
+  using pointwise::kBoolean, pointwise::kComplex, pointwise::kInteger, pointwise::kReal;
+  const unsigned domain = is_floating(dtype)         ? kReal
+                          : is_integer(dtype)        ? kInteger
+                          : dtype == DType::boolean ? kBoolean
+                                                     : kComplex;
+  if (functor.domain & domain) return dtype;
+  // A function of real numbers takes whole numbers too.
+  if ((functor.domain & kReal) && !(functor.domain & kInteger) && !is_inexact(dtype))
+    return default_dtype();
+  std::string expected;
+  const auto mention = [&](unsigned bit, const char* text) {
+    if (functor.domain & bit) expected += (expected.empty() ? "" : ", ") + std::string(text);
+  };
+  mention(kBoolean, "bool");
+  mention(kInteger, "integer");
+  mention(kReal, "floating-point");
+  mention(kComplex, "complex");
+  fail(ErrorKind::dtype, call.name(), ": dtype ", name(dtype), " is not supported. Expected ",
+       expected, ". Fix: convert the tensor first, e.g. x.to(samara.float32).");
+}
+
+DType output_dtype(const Functor& functor, DType dtype) {
+  return functor.result == Result::boolean ? DType::boolean : dtype;
+}
+
+// An output laid out like a dense but permuted input keeps all loops contiguous.
+bool is_dense(const Tensor& x) {
+  int64_t span = 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.size(i) == 1) continue;
+    if (x.stride(i) <= 0) return false;
+    span += (x.size(i) - 1) * x.stride(i);
+  }
+  return span == x.elements();
+}
+
+Tensor pointwise_result(const Call& call, const Dims& shape, DType dtype, const Tensor& like) {
+  if (!call.destination && !like.is_contiguous() && like.shape() == shape && is_dense(like)) {
+    const Tensor flat = empty(shape, dtype, like.device());
+    return alias(flat, shape, like.strides(), 0);
+  }
+  return result(call, shape, dtype, like.device());
+}
+
+void set_constant(PointwiseAttributes& attributes, int operand, const Value& number, DType dtype) {
+  attributes.constant_operand = operand;
+  store_number(attributes.constant.data(), dtype, number);
+}
+
+void unary_forward(Call& call) {
+  const Functor& functor = *static_cast<const Functor*>(call.operation.native->details);
+  const bool is_number = call[0].is_number();
+  const Tensor given = is_number ? scalar_tensor(call[0], result_dtype(call.values.first(1), call.name()), {})
+                                 : call.tensor(0);
+  const DType dtype = working_dtype(call, functor, given.dtype());
+  const Tensor x = cast(given, dtype);
+  PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
+  for (size_t i = 1; i < call.values.size() && i <= attributes.parameters.size(); ++i)
+    attributes.parameters[i - 1] = call.values[i].real();
+  const Tensor output = pointwise_result(call, x.shape(), output_dtype(functor, dtype), x);
+  pointwise_kernel(output, {x}, attributes);
+  call.output(output);
+}
+
+void unary_backward(BackwardCall& call) {
+  const Functor& functor = *static_cast<const Functor*>(call.node.operation->native->details);
+  const Tensor& g = call.gradient();
+  PointwiseAttributes attributes{.functor = &functor, .input = 0, .dtype = g.dtype()};
+  const int count = call.node.values.size();
+  for (int i = 1; i < count && i <= static_cast<int>(attributes.parameters.size()); ++i)
+    attributes.parameters[static_cast<size_t>(i - 1)] = call[i].real();
+  const Tensor& x = functor.reads_x ? call.tensor(0) : g;
+  const Tensor& y = functor.reads_y ? call.output() : g;
+  const Tensor gradient = empty(g.shape(), g.dtype(), g.device());
+  pointwise_kernel(gradient, {g, cast(x, g.dtype()), y}, attributes);
+  call.set(0, gradient);
+}
+
+// x ** 2 and x ** 0.5 are far cheaper as what they are.
+const Functor* cheaper_power(const Functor& functor, const Value& exponent, DType dtype);
+
+void launch_binary(Call& call, const Functor& functor, const Value& a, const Value& b, DType dtype) {
+  PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
+  const DType result_type = output_dtype(functor, dtype);
+  if (a.is_tensor() && b.is_tensor()) {
+    const Tensor x = cast(a.tensor(), dtype), y = cast(b.tensor(), dtype);
+    const bool same = x.shape() == y.shape();
+    const Dims shape = same ? x.shape() : broadcast_shapes(x.shape(), y.shape(), call.name());
+    const Tensor& like = same && !(x.strides() == y.strides()) && x.is_contiguous() ? y : x;
+    const Tensor output = pointwise_result(call, shape, result_type, y.is_contiguous() ? y : like);
+    pointwise_kernel(output, {x, y}, attributes);
+    call.output(output);
+    return;
+  }
+  const bool constant_first = !a.is_tensor();
+  const Tensor x = cast(constant_first ? b.tensor() : a.tensor(), dtype);
+  const Tensor output = pointwise_result(call, x.shape(), result_type, x);
+  if (!constant_first) {
+    if (const Functor* cheaper = cheaper_power(functor, b, dtype)) {
+      attributes.functor = cheaper;
+      pointwise_kernel(output, {x}, attributes);
+      call.output(output);
+      return;
+    }
+  }
+  set_constant(attributes, constant_first ? 1 : 2, constant_first ? a : b, dtype);
+  pointwise_kernel(output, {x}, attributes);
+  call.output(output);
+}
+
+void binary_forward(Call& call) {
+  const Functor& functor = *static_cast<const Functor*>(call.operation.native->details);
+  const Value& a = call[0];
+  const Value& b = call[1];
+  const bool plain = a.is_tensor() && b.is_tensor() && a.tensor().dtype() == b.tensor().dtype();
+  const DType common = plain ? a.tensor().dtype() : result_dtype(call.values.first(2), call.name());
+  const DType dtype = working_dtype(call, functor, common);
+  if (a.is_tensor() || b.is_tensor()) return launch_binary(call, functor, a, b, dtype);
+  launch_binary(call, functor, Value(scalar_tensor(a, dtype, {})), b, dtype);
+}
+
+// Add and subtract hand the gradient on as it is.
+bool passes_gradient(const Functor& functor, int input) {
+  return functor.name == "add" || (functor.name == "subtract" && input == 0);
+}
+
+Tensor binary_gradient(BackwardCall& call, const Functor& functor, int input) {
+  const Tensor& g = call.gradient();
+  if (passes_gradient(functor, input)) return g;
+  PointwiseAttributes attributes{.functor = &functor, .input = input, .dtype = g.dtype()};
+  const Tensor gradient = empty(g.shape(), g.dtype(), g.device());
+  const Value& a = call[0];
+  const Value& b = call[1];
+  const Tensor& y = functor.reads_y ? call.output() : g;
+  if (!functor.reads_x) {
+    pointwise_kernel(gradient, {g, g, g, y}, attributes);
+    return gradient;
+  }
+  if (a.is_tensor() && b.is_tensor()) {
+    pointwise_kernel(gradient, {g, cast(a.tensor(), g.dtype()), cast(b.tensor(), g.dtype()), y},
+                     attributes);
+    return gradient;
+  }
+  const Tensor x = cast(a.is_tensor() ? a.tensor() : b.tensor(), g.dtype());
+  if (a.is_tensor()) {
+    if (const Functor* cheaper = cheaper_power(functor, b, g.dtype())) {
+      attributes.functor = cheaper;
+      pointwise_kernel(gradient, {g, x, y}, attributes);
+      return gradient;
+    }
+  }
+  set_constant(attributes, a.is_tensor() ? 3 : 2, a.is_tensor() ? b : a, g.dtype());
+  pointwise_kernel(gradient, {g, x, y}, attributes);
+  return gradient;
+}
+
+void binary_backward(BackwardCall& call) {
+  const Functor& functor = *static_cast<const Functor*>(call.node.operation->native->details);
+  for (int i = 0; i < 2; ++i) {
+    if (!call.needs(i)) continue;
+    call.set(i, sum_to(binary_gradient(call, functor, i), call.tensor(i).shape()));
+  }
+}
+
+template <class F>
+Functor describe(int index) {
+  return {F::name,           index,      F::arity,   F::domain, F::result,
+          F::differentiable, F::reads_x, F::reads_y};
+}
+
+std::vector<Functor>& functors() {
+  static std::vector<Functor> all = [] {
+    std::vector<Functor> list;
+    list.reserve(256);  // NativeOperation::details points into it
+    return list;
+  }();
+  return all;
+}
+
+template <class... F>
+void register_functors(pointwise::List<F...>) {
+  int index = 0;
+  const auto add = [&](Functor functor) {
+    const Functor& kept = functors().emplace_back(functor);
+    const bool unary = kept.arity == 1;
+    NativeOperation native;
+    native.name = kept.name;
+    native.forward = unary ? unary_forward : binary_forward;
+    if (kept.differentiable) native.backward = unary ? unary_backward : binary_backward;
+    native.saved_inputs = kept.differentiable && kept.reads_x ? 0b11 : 0;
+    native.saves_outputs = kept.differentiable && kept.reads_y;
+    native.details = &kept;
+    register_native(native);
+  };
+  (add(describe<F>(index++)), ...);
+}
+
+const bool registered = [] {
+  register_functors(pointwise::UnaryFunctors{});
+  register_functors(pointwise::BinaryFunctors{});
+  return true;
+}();
+
+const Functor* find_functor(std::string_view name) {
+  return static_cast<const Functor*>(find_native(name)->details);
+}
+
+const Functor* cheaper_power(const Functor& functor, const Value& exponent, DType dtype) {
+  static const Functor* const power = find_functor("pow");
+  if (&functor != power || is_complex(dtype)) return nullptr;
+  static const Functor* const square = find_functor("square");
+  if (exponent.kind() != ValueKind::complex && exponent.real() == 2.0) return square;
+  return nullptr;
+}
+
+}  // namespace
+}  // namespace samara

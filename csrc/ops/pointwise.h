@@ -1,0 +1,776 @@
+// Every pointwise operation: its name, the dtypes it has kernels for, its value and its derivative.
+//
+// This text is all the numerics there is: each instruction set of the CPU compiles it, and so does
+// the runtime compiler of a GPU. To add an operation, write one struct here and put it into the list
+// at the end; its signature, documentation, reference and samples stand in src/samara/ops/.
+//
+//   domain      dtypes with kernels of their own; integers given to a kReal operation are converted
+//   result      what the output's dtype is (default: the inputs')
+//   reads_x, reads_y   whether the derivative reads the inputs, the output
+//   forward     the value; parameters, where there are any, come as p[0], p[1], ...
+//   backward    the derivative with respect to x (unary), to a or b (binary), times g
+#pragma once
+
+#include "cpu/math.h"
+
+namespace samara::pointwise {
+
+enum Domain : unsigned { kReal = 1, kInteger = 2, kBoolean = 4, kComplex = 8 };
+inline constexpr unsigned kNumeric = kReal | kInteger | kComplex;
+inline constexpr unsigned kOrdered = kReal | kInteger;
+inline constexpr unsigned kEvery = kNumeric | kBoolean;
+
+enum class Result { same, boolean, real };
+
+// The defaults that most structs inherit.
+struct Unary {
+  static constexpr int arity = 1;
+  static constexpr unsigned domain = kReal;
+  static constexpr Result result = Result::same;
+  static constexpr bool differentiable = true;
+  static constexpr bool reads_x = true;
+  static constexpr bool reads_y = false;
+};
+struct Binary : Unary {
+  static constexpr int arity = 2;
+};
+// Differentiable with a derivative of zero, or none at all.
+struct Step : Unary {
+  static constexpr bool differentiable = false;
+};
+struct Predicate : Step {
+  static constexpr Result result = Result::boolean;
+};
+struct Comparison : Binary {
+  static constexpr bool differentiable = false;
+  static constexpr Result result = Result::boolean;
+};
+
+// conj(x), which is x for real numbers: derivatives use the conjugate convention.
+template <class T>
+SAMARA_FUNCTION T conjugate(T x) {
+  if constexpr (requires { x.imag(); })
+    return T(x.real(), -x.imag());
+  else
+    return x;
+}
+
+template <class T>
+inline constexpr bool is_signed_integer = T(0.5) == T(0) && T(-1) < T(0);
+template <class T>
+inline constexpr bool is_integer = T(0.5) == T(0);
+template <>
+inline constexpr bool is_integer<bool> = false;
+template <>
+inline constexpr bool is_signed_integer<bool> = false;
+
+template <class T>
+struct UnsignedOf {
+  using type = T;
+};
+template <>
+struct UnsignedOf<signed char> {
+  using type = unsigned;  // wider: the product of two small integers is promoted anyway
+};
+template <>
+struct UnsignedOf<short> {
+  using type = unsigned;
+};
+template <>
+struct UnsignedOf<unsigned short> {
+  using type = unsigned;  // 65535 * 65535 overflows the int that C++ would use
+};
+template <>
+struct UnsignedOf<int> {
+  using type = unsigned;
+};
+template <>
+struct UnsignedOf<long> {
+  using type = unsigned long;
+};
+// Integers wrap around; the arithmetic happens on the unsigned type, where C++ defines that.
+template <class T>
+using Wrapping = typename UnsignedOf<T>::type;
+
+// --- arithmetic --------------------------------------------------------------------------------
+
+struct Add : Binary {
+  static constexpr const char* name = "add";
+  static constexpr unsigned domain = kEvery;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return T(Wrapping<T>(a) + Wrapping<T>(b));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T, T) {
+    return g;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T, T, T) {
+    return g;
+  }
+};
+struct Subtract : Binary {
+  static constexpr const char* name = "subtract";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return T(Wrapping<T>(a) - Wrapping<T>(b));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T, T) {
+    return g;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T, T, T) {
+    return -g;
+  }
+};
+struct Multiply : Binary {
+  static constexpr const char* name = "multiply";
+  static constexpr unsigned domain = kEvery;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return T(Wrapping<T>(a) * Wrapping<T>(b));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T b, T) {
+    return g * conjugate(b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T, T) {
+    return g * conjugate(a);
+  }
+};
+struct Divide : Binary {
+  static constexpr const char* name = "divide";
+  static constexpr unsigned domain = kReal | kComplex;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return a / b;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T b, T) {
+    return g / conjugate(b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return -g * conjugate((a / b) / b);
+  }
+};
+// Integer division by zero gives 0; the smallest integer divided by -1 wraps to itself.
+struct FloorDivide : Binary {
+  static constexpr const char* name = "floor_divide";
+  static constexpr unsigned domain = kOrdered;
+  static constexpr bool differentiable = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    if constexpr (is_integer<T>) {
+      if (b == T(0)) return T(0);
+      if constexpr (is_signed_integer<T>) {
+        if (b == T(-1)) return T(Wrapping<T>(0) - Wrapping<T>(a));
+      }
+      const T quotient = T(a / b);
+      return T(quotient - ((a % b != 0) && ((a < T(0)) != (b < T(0)))));
+    } else {
+      // As Python does it: exact remainder first, so that the quotient cannot be one off.
+      const T rest = math::fmod(a, b);
+      const T shifted = (rest != T(0) && ((b < T(0)) != (rest < T(0)))) ? T(1) : T(0);
+      const T exact = (a - rest) / b - shifted;
+      const T nearest = math::floor(exact);
+      const T rounded = exact - nearest > T(0.5) ? nearest + T(1) : nearest;
+      const T zero = math::copysign(T(0), a / b);
+      const T result = exact != T(0) ? rounded : zero;
+      return b == T(0) ? a / b : result;
+    }
+  }
+};
+// The sign of the divisor, as Python's %. Integers: remainder by zero gives 0.
+struct Remainder : Binary {
+  static constexpr const char* name = "remainder";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    if constexpr (is_integer<T>) {
+      if (b == T(0)) return T(0);
+      if constexpr (is_signed_integer<T>) {
+        if (b == T(-1)) return T(0);
+      }
+      const T rest = T(a % b);
+      return T(rest != 0 && ((rest < T(0)) != (b < T(0))) ? T(rest + b) : rest);
+    } else {
+      const T rest = math::fmod(a, b);
+      const T wrapped = (rest < T(0)) != (b < T(0)) ? rest + b : rest;
+      return rest != T(0) ? wrapped : math::copysign(rest, b);
+    }
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T, T) {
+    return g;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return -g * math::floor(a / b);
+  }
+};
+// The sign of the dividend, as C's fmod.
+struct Fmod : Binary {
+  static constexpr const char* name = "fmod";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    if constexpr (is_integer<T>) {
+      if (b == T(0)) return T(0);
+      if constexpr (is_signed_integer<T>) {
+        if (b == T(-1)) return T(0);
+      }
+      return T(a % b);
+    } else {
+      return math::fmod(a, b);
+    }
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T, T, T) {
+    return g;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return -g * math::trunc(a / b);
+  }
+};
+// Integers: a negative exponent gives the truncated 1 / a^|b|, and 0 for a base of 0.
+struct Power : Binary {
+  static constexpr const char* name = "pow";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    if constexpr (is_integer<T>) {
+      if constexpr (is_signed_integer<T>) {
+        if (b < T(0)) return a == T(1) ? T(1) : a == T(-1) ? (b & 1 ? T(-1) : T(1)) : T(0);
+      }
+      Wrapping<T> base = Wrapping<T>(a), power = 1;
+      for (; b != T(0); b = T(b >> 1)) {
+        if (b & 1) power *= base;
+        base *= base;
+      }
+      return T(power);
+    } else if constexpr (requires { a.imag(); }) {
+      return complex_pow(a, b);
+    } else {
+      return math::pow(a, b);
+    }
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    if constexpr (requires { a.imag(); })
+      return b == T(0) ? T(0) : g * conjugate(b * complex_pow(a, b - T(1)));
+    else
+      return b == T(0) ? T(0) : g * b * math::pow(a, b - T(1));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T y) {
+    if constexpr (requires { a.imag(); })
+      return a == T(0) ? T(0) : g * conjugate(y * log(a));
+    else
+      return a == T(0) && b >= T(0) ? T(0) : g * y * math::log(a);
+  }
+
+ private:
+  template <class T>
+  SAMARA_FUNCTION T complex_pow(T a, T b) {
+    return b == T(0) ? T(1) : a == T(0) ? T(0) : pow(a, b);
+  }
+};
+// NaN in either argument gives NaN; equal arguments share the gradient.
+struct Maximum : Binary {
+  static constexpr const char* name = "maximum";
+  static constexpr unsigned domain = kOrdered | kBoolean;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return a > b || a != a ? a : b;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    return a > b ? g : a == b ? g * T(0.5) : T(0);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return b > a ? g : a == b ? g * T(0.5) : T(0);
+  }
+};
+struct Minimum : Binary {
+  static constexpr const char* name = "minimum";
+  static constexpr unsigned domain = kOrdered | kBoolean;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return a < b || a != a ? a : b;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    return a < b ? g : a == b ? g * T(0.5) : T(0);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return b < a ? g : a == b ? g * T(0.5) : T(0);
+  }
+};
+struct Atan2 : Binary {
+  static constexpr const char* name = "atan2";
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return math::atan2(a, b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    return g * b / (a * a + b * b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return -g * a / (a * a + b * b);
+  }
+};
+struct Hypot : Binary {
+  static constexpr const char* name = "hypot";
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    const T x = math::abs(a), y = math::abs(b);
+    const T large = x > y ? x : y, small = x > y ? y : x;
+    const T ratio = large == T(0) ? T(0) : small / large;
+    const T length = large * math::sqrt(T(1) + ratio * ratio);
+    const bool infinite = x == T(__builtin_inf()) || y == T(__builtin_inf());
+    return infinite ? T(__builtin_inf()) : a != a || b != b ? a + b : length;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T, T y) {
+    return y == T(0) ? T(0) : g * (a / y);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T, T b, T y) {
+    return y == T(0) ? T(0) : g * (b / y);
+  }
+};
+struct Copysign : Binary {
+  static constexpr const char* name = "copysign";
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    return math::copysign(a, b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    const T flipped = math::copysign(T(1), a) == math::copysign(T(1), b) ? g : -g;
+    return a == T(0) ? T(0) : flipped;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T, T, T, T) {
+    return T(0);
+  }
+};
+struct LogAddExp : Binary {
+  static constexpr const char* name = "logaddexp";
+  template <class T>
+  SAMARA_FUNCTION T forward(T a, T b) {
+    const T larger = a > b ? a : b;
+    // Equal infinities: their difference would be NaN.
+    return a == b ? a + T(0.693147180559945309417232121458) 
+                  : larger + math::log1p(math::exp(-math::abs(a - b)));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
+    return a == b ? g * T(0.5) : g * math::sigmoid(a - b);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
+    return a == b ? g * T(0.5) : g * math::sigmoid(b - a);
+  }
+};
+
+struct Negative : Unary {
+  static constexpr const char* name = "negative";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return T(Wrapping<T>(0) - Wrapping<T>(x));
+    else
+      return -x;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T) {
+    return -g;
+  }
+};
+struct Absolute : Unary {
+  static constexpr const char* name = "abs";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return x < T(0) ? T(Wrapping<T>(0) - Wrapping<T>(x)) : x;
+    else
+      return math::abs(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return x > T(0) ? g : x < T(0) ? -g : g * x;
+  }
+};
+struct Sign : Step {
+  static constexpr const char* name = "sign";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+  }
+};
+struct Square : Unary {
+  static constexpr const char* name = "square";
+  static constexpr unsigned domain = kNumeric;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return T(Wrapping<T>(x) * Wrapping<T>(x));
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g * (T(2) * conjugate(x));
+  }
+};
+struct Reciprocal : Unary {
+  static constexpr const char* name = "reciprocal";
+  static constexpr unsigned domain = kReal | kComplex;
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return T(1) / x;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return -g * conjugate(y * y);
+  }
+};
+
+// --- rounding ----------------------------------------------------------------------------------
+
+struct Floor : Step {
+  static constexpr const char* name = "floor";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return x;
+    else
+      return math::floor(x);
+  }
+};
+struct Ceil : Step {
+  static constexpr const char* name = "ceil";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return x;
+    else
+      return math::ceil(x);
+  }
+};
+struct Trunc : Step {
+  static constexpr const char* name = "trunc";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return x;
+    else
+      return math::trunc(x);
+  }
+};
+struct Round : Step {  // halves go to the even neighbour
+  static constexpr const char* name = "round";
+  static constexpr unsigned domain = kOrdered;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    if constexpr (is_integer<T>)
+      return x;
+    else
+      return math::round(x);
+  }
+};
+
+// --- exponential, logarithm, roots -------------------------------------------------------------
+
+struct Sqrt : Unary {
+  static constexpr const char* name = "sqrt";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::sqrt(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g / (T(2) * y);
+  }
+};
+struct Rsqrt : Unary {
+  static constexpr const char* name = "rsqrt";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::rsqrt(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return T(-0.5) * g * y * y * y;
+  }
+};
+struct Exp : Unary {
+  static constexpr const char* name = "exp";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::exp(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g * y;
+  }
+};
+struct Exp2 : Unary {
+  static constexpr const char* name = "exp2";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::exp2(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g * y * T(0.693147180559945309417232121458);
+  }
+};
+struct Expm1 : Unary {
+  static constexpr const char* name = "expm1";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::expm1(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g * (y + T(1));
+  }
+};
+struct Log : Unary {
+  static constexpr const char* name = "log";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::log(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / x;
+  }
+};
+struct Log2 : Unary {
+  static constexpr const char* name = "log2";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::log2(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / (x * T(0.693147180559945309417232121458));
+  }
+};
+struct Log10 : Unary {
+  static constexpr const char* name = "log10";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::log10(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / (x * T(2.302585092994045684017991454684));
+  }
+};
+struct Log1p : Unary {
+  static constexpr const char* name = "log1p";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::log1p(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / (T(1) + x);
+  }
+};
+
+// --- trigonometry ------------------------------------------------------------------------------
+
+struct Sin : Unary {
+  static constexpr const char* name = "sin";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::sin(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g * math::cos(x);
+  }
+};
+struct Cos : Unary {
+  static constexpr const char* name = "cos";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::cos(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return -g * math::sin(x);
+  }
+};
+struct Tan : Unary {
+  static constexpr const char* name = "tan";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::tan(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g * (T(1) + y * y);
+  }
+};
+struct Asin : Unary {
+  static constexpr const char* name = "asin";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::asin(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / math::sqrt((T(1) - x) * (T(1) + x));
+  }
+};
+struct Acos : Unary {
+  static constexpr const char* name = "acos";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::acos(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return -g / math::sqrt((T(1) - x) * (T(1) + x));
+  }
+};
+struct Atan : Unary {
+  static constexpr const char* name = "atan";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::atan(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / (T(1) + x * x);
+  }
+};
+struct Sinh : Unary {
+  static constexpr const char* name = "sinh";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::sinh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g * math::cosh(x);
+  }
+};
+struct Cosh : Unary {
+  static constexpr const char* name = "cosh";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::cosh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g * math::sinh(x);
+  }
+};
+struct Tanh : Unary {
+  static constexpr const char* name = "tanh";
+  static constexpr bool reads_x = false;
+  static constexpr bool reads_y = true;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::tanh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T y) {
+    return g * ((T(1) - y) * (T(1) + y));
+  }
+};
+struct Asinh : Unary {
+  static constexpr const char* name = "asinh";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::asinh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / math::sqrt(x * x + T(1));
+  }
+};
+struct Acosh : Unary {
+  static constexpr const char* name = "acosh";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::acosh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / math::sqrt((x - T(1)) * (x + T(1)));
+  }
+};
+struct Atanh : Unary {
+  static constexpr const char* name = "atanh";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::atanh(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g / ((T(1) - x) * (T(1) + x));
+  }
+};
+struct Erf : Unary {
+  static constexpr const char* name = "erf";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::erf(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return g * (T(1.128379167095512573896158903122) * math::exp(-x * x));
+  }
+};
+struct Erfc : Unary {
+  static constexpr const char* name = "erfc";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return math::erfc(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T x, T) {
+    return -g * (T(1.128379167095512573896158903122) * math::exp(-x * x));
+  }
+};
+}  // namespace samara::pointwise
