@@ -1,0 +1,95 @@
+"""The exceptions Samara raises: one type per kind of mistake, each also a standard Python one.
+
+Every message says what was received, what was expected and how to fix it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+__all__ = [
+    "ArgumentError",
+    "DTypeError",
+    "DataError",
+    "DeviceError",
+    "GradientError",
+    "IndexOutOfRangeError",
+    "NumericsError",
+    "OutOfMemoryError",
+    "SamaraError",
+    "ShapeError",
+    "TrainingError",
+    "UnsupportedError",
+]
+
+
+class SamaraError(Exception):
+    """Base class of all errors that Samara raises on purpose."""
+
+
+class ShapeError(SamaraError, ValueError):
+    """Shapes that do not fit together."""
+
+
+class DTypeError(SamaraError, TypeError):
+    """An argument of the wrong type, or a tensor of a dtype the operation does not take."""
+
+
+class ArgumentError(SamaraError, ValueError):
+    """An argument whose value makes no sense."""
+
+
+class DeviceError(SamaraError, RuntimeError):
+    """A device that is not there, or tensors on different devices."""
+
+
+class GradientError(SamaraError, RuntimeError):
+    """A gradient that cannot be computed as asked."""
+
+
+class IndexOutOfRangeError(SamaraError, IndexError):
+    """An axis, index or label outside its range."""
+
+
+class OutOfMemoryError(SamaraError, MemoryError):
+    """Memory that could not be had."""
+
+
+class UnsupportedError(SamaraError, NotImplementedError):
+    """Something that exists elsewhere but not here."""
+
+
+class DataError(SamaraError, ValueError):
+    """Data that cannot be read or used, with the place in the file."""
+
+
+class TrainingError(SamaraError, RuntimeError):
+    """Training that cannot go on."""
+
+
+class NumericsError(TrainingError, ArithmeticError):
+    """NaN or infinity where a finite number is needed."""
+
+
+# In the order of ErrorKind in csrc/core/error.h.
+BY_KIND: tuple[type[SamaraError], ...] = (
+    ShapeError,
+    DTypeError,
+    ArgumentError,
+    DeviceError,
+    GradientError,
+    IndexOutOfRangeError,
+    OutOfMemoryError,
+    UnsupportedError,
+)
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+def user_line() -> str:
+    """The innermost `file:line` on the stack that lies outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
