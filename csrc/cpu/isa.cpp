@@ -6,8 +6,8 @@
 
 namespace samara {
 
-// GCC and Clang fill these bits only when the operating system saves the wider registers (XSAVE), so an
-// AVX-capable CPU under a kernel that does not is counted as baseline.
+// GCC and Clang fill these bits only when the operating system saves the wider registers (XSAVE),
+// so an AVX-capable CPU under a kernel that does not is counted as baseline.
 Isa supported_isa() {
 #if defined(__x86_64__)
   __builtin_cpu_init();

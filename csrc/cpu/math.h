@@ -1,13 +1,15 @@
 // Elementary functions for float and double, written once for every device.
 //
-// The float versions are branch-free and call no library, so a loop over an array vectorises. The same text
-// is compiled by the host compiler and, for CUDA, by NVRTC: plain C++ without the standard library.
+// The float versions are branch-free and call no library, so a loop over an array vectorises. The
+// same text is compiled by the host compiler and, for CUDA, by NVRTC: plain C++ without the
+// standard library.
 #pragma once
 
 #if defined(__CUDACC_RTC__) || defined(__CUDACC__)
 #define SAMARA_FUNCTION __device__ __forceinline__ static
 #else
-// Static and always inlined: no copy is emitted that the linker could share between instruction sets.
+// Static and always inlined: no copy is emitted that the linker could share between instruction
+// sets.
 #define SAMARA_FUNCTION [[gnu::always_inline, maybe_unused]] static inline
 #endif
 

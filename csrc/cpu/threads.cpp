@@ -20,9 +20,9 @@
 namespace samara {
 namespace {
 
-// How long a worker looks for the next job before it sleeps, and how long a caller looks for the end of the
-// last tiles. Waking a sleeper costs a few microseconds; operations of one training step follow each other
-// faster than this.
+// How long a worker looks for the next job before it sleeps, and how long a caller looks for the
+// end of the last tiles. Waking a sleeper costs a few microseconds; operations of one training step
+// follow each other faster than this.
 constexpr std::chrono::microseconds worker_spin{40};
 constexpr std::chrono::microseconds caller_spin{20};
 
@@ -51,10 +51,11 @@ bool spin_until(std::chrono::microseconds limit, Condition&& condition) {
   return false;
 }
 
-// Tiles are handed out through `cursor`, one 64-bit word that holds the job's generation (high half) and the next
-// unit (low half). A thread owns a unit only if its compare-and-swap succeeds, and that fails as soon as the
-// job is over, because the word never returns to an earlier value. So a worker that wakes late can neither take
-// a tile of a finished job nor see a body that is gone, and a caller need not wait for it.
+// Tiles are handed out through `cursor`, one 64-bit word that holds the job's generation (high
+// half) and the next unit (low half). A thread owns a unit only if its compare-and-swap succeeds,
+// and that fails as soon as the job is over, because the word never returns to an earlier value. So
+// a worker that wakes late can neither take a tile of a finished job nor see a body that is gone,
+// and a caller need not wait for it.
 class Pool {
  public:
   explicit Pool(int threads) : thread_count_(threads) {}
@@ -67,7 +68,8 @@ class Pool {
     start_workers();
     const std::int64_t chunk = (tiles - 1) / max_units + 1;
     const auto units = static_cast<std::uint32_t>((tiles - 1) / chunk + 1);
-    // Closed while the job is written: whoever has seen a new field cannot take a unit with an old position.
+    // Closed while the job is written: whoever has seen a new field cannot take a unit with an old
+    // position.
     cursor_.store((std::uint64_t{++generation_} << 32) | closed, std::memory_order_release);
     tiles_.store(tiles, std::memory_order_release);
     chunk_.store(chunk, std::memory_order_release);
@@ -179,13 +181,15 @@ class Pool {
   void wait_for(std::uint32_t units) {
     const auto over = [&] { return done_.load(std::memory_order_acquire) == units; };
     if (spin_until(caller_spin, over)) return;
-    for (std::uint32_t done; (done = done_.load(std::memory_order_acquire)) != units;) done_.wait(done);
+    for (std::uint32_t done; (done = done_.load(std::memory_order_acquire)) != units;)
+      done_.wait(done);
   }
 
   const int thread_count_;
-  bool started_ = false;          // owned by whoever holds busy_, like generation_
+  bool started_ = false;  // owned by whoever holds busy_, like generation_
   std::uint32_t generation_ = 0;
-  std::exception_ptr error_;      // written by the thread that set failed_, read after done_ is complete
+  std::exception_ptr
+      error_;  // written by the thread that set failed_, read after done_ is complete
   alignas(64) std::atomic<bool> busy_{false};
   alignas(64) std::atomic<std::uint64_t> cursor_{0};
   alignas(64) std::atomic<std::uint32_t> done_{0};
@@ -200,7 +204,8 @@ class Pool {
   std::atomic<bool> failed_{false};
 };
 
-// CPUs' worth of time that a cgroup file grants: "quota period" in v2, or two files in v1. 0 without a limit.
+// CPUs' worth of time that a cgroup file grants: "quota period" in v2, or two files in v1. 0
+// without a limit.
 int quota_from(const std::string& quota_file, const std::string& period_file) {
   std::ifstream in(quota_file);
   double quota = 0, period = 0;
@@ -295,7 +300,8 @@ bool in_parallel_region() { return inside_tile; }
 
 void run_tiles(std::int64_t tiles, TileFunction function, void* body) {
   if (tiles <= 0) return;
-  if (tiles > 1 && !inside_tile && thread_count() > 1 && pool()->try_run(tiles, function, body)) return;
+  if (tiles > 1 && !inside_tile && thread_count() > 1 && pool()->try_run(tiles, function, body))
+    return;
   for (std::int64_t tile = 0; tile < tiles; ++tile) function(body, tile);
 }
 
