@@ -1,0 +1,118 @@
+"""Tables of vectors looked up by integer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import samara
+from samara import Tensor
+from samara.errors import ArgumentError, ShapeError
+from samara.nn import init as _init
+from samara.nn.linear import check_size
+from samara.nn.module import Module
+from samara.nn.parameter import Parameter
+
+__all__ = ["Embedding"]
+
+
+class Embedding(Module):
+    """y = weight[ids], with weight `[num_embeddings, embedding_dim]` from N(0, 1).
+
+    `ids: [*] int` -> `[*, embedding_dim]`. The row `padding_idx` starts at zero and gets no
+    gradient. Raises IndexOutOfRangeError for an id outside of the table.
+
+    >>> import samara
+    >>> Embedding(10, 3)(samara.tensor([[1, 2], [3, 4]])).shape
+    (2, 2, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("max_norm", max_norm),
+            ("scale_grad_by_freq", scale_grad_by_freq),
+            ("sparse", sparse),
+        ):
+            if value:
+                raise ArgumentError(
+                    f"Embedding: {name} is {value!r}. Expected its default, the only one that "
+                    f"works. Fix: leave {name} out."
+                )
+        self.num_embeddings = check_size("Embedding", "num_embeddings", num_embeddings)
+        self.embedding_dim = check_size("Embedding", "embedding_dim", embedding_dim)
+        self.padding_idx = self._check_padding(padding_idx)
+        shape = (self.num_embeddings, self.embedding_dim)
+        if _weight is None:
+            self.weight = Parameter(
+                samara.empty(shape, dtype=dtype, device=device), requires_grad=not _freeze
+            )
+            self.reset_parameters()
+        else:
+            if tuple(_weight.shape) != shape:
+                raise ShapeError(
+                    f"Embedding: _weight has shape {tuple(_weight.shape)}. Expected {shape}. "
+                    "Fix: use Embedding.from_pretrained(weight)."
+                )
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+
+    def _check_padding(self, padding_idx: int | None) -> int | None:
+        if padding_idx is None:
+            return None
+        if not -self.num_embeddings <= padding_idx < self.num_embeddings:
+            raise ArgumentError(
+                f"Embedding: padding_idx is {padding_idx}. Expected a row of the table, "
+                f"{-self.num_embeddings} to {self.num_embeddings - 1}. Fix: choose one of these."
+            )
+        return padding_idx % self.num_embeddings
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew; the padding row becomes zero."""
+
+        def fill(tensor: Tensor, key: Any) -> None:
+            _init.normal_(tensor, key=key)
+            if self.padding_idx is not None:
+                tensor[self.padding_idx] = 0.0
+
+        self._initialize("weight", fill)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*]` -> `[*, embedding_dim]`."""
+        return samara.embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+    ) -> Embedding:
+        """An embedding over a given table `[num_embeddings, embedding_dim]`.
+
+        >>> import samara
+        >>> Embedding.from_pretrained(samara.eye(3))(samara.tensor([2])).tolist()
+        [[0.0, 0.0, 1.0]]
+        """
+        if embeddings.ndim != 2:
+            raise ShapeError(
+                f"Embedding.from_pretrained: received shape {tuple(embeddings.shape)}. Expected "
+                "[num_embeddings, embedding_dim]. Fix: reshape the table to two dimensions."
+            )
+        rows, columns = embeddings.shape
+        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)

@@ -1,0 +1,171 @@
+"""Linear layers."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import samara
+from samara import Tensor
+from samara.errors import ArgumentError, ShapeError
+from samara.nn import init as _init
+from samara.nn.module import Module
+from samara.nn.parameter import Parameter, UninitializedParameter
+
+__all__ = ["Identity", "LazyLinear", "Linear"]
+
+
+def check_size(owner: str, name: str, value: Any) -> int:
+    """A size as an int >= 0; raises ArgumentError for anything else."""
+    try:
+        size = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        size = -1
+    if size < 0:
+        raise ArgumentError(
+            f"{owner}: {name} is {value!r}. Expected an integer >= 0. Fix: {name}=64, say."
+        )
+    return size
+
+
+class Identity(Module):
+    """y = x, whatever arguments it is made with.
+
+    >>> import samara
+    >>> Identity()(samara.ones(2)).tolist()
+    [1.0, 1.0]
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """Return the input."""
+        return input
+
+
+class Linear(Module):
+    """y = x W^T + b.
+
+    `x: [*, in_features]` -> `[*, out_features]`; weight `[out, in]`, bias `[out]`, both from
+    U(-1/sqrt(in), 1/sqrt(in)). `in_features=None` takes the size from the first batch. `init=`
+    names another initialiser for the weight (see `nn.init`). Raises ArgumentError for a negative
+    size, ShapeError when the input's last dimension is another.
+
+    >>> import samara
+    >>> Linear(3, 2)(samara.ones(5, 3)).shape
+    (5, 2)
+    >>> layer = Linear(out_features=2)
+    >>> layer(samara.ones(5, 7)).shape, layer.weight.shape
+    ((5, 2), (2, 7))
+    """
+
+    in_features: int | None
+    out_features: int
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int | None = None,
+        out_features: int | None = None,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        init: str | Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if out_features is None:
+            raise ArgumentError(
+                f"{type(self).__name__}: out_features is missing. Expected Linear(in_features, "
+                f"out_features). Fix: Linear({in_features or 'in_features'}, 64), or "
+                "Linear(out_features=64) to take the input size from the first batch."
+            )
+        self.out_features = check_size("Linear", "out_features", out_features)
+        self._options = {"device": device, "dtype": dtype}
+        self._init = None if init is None else _init.get(init)
+        if in_features is None:
+            self.in_features = None
+            self.weight = UninitializedParameter()
+        else:
+            self.in_features = check_size("Linear", "in_features", in_features)
+            self._make_weight(self.in_features)
+        if bias:
+            self.bias = Parameter(samara.empty(self.out_features, **self._options))
+        else:
+            self.register_parameter("bias", None)
+        if in_features is not None:
+            self.reset_parameters()
+
+    def _make_weight(self, in_features: int) -> None:
+        self.in_features = in_features
+        self.weight = Parameter(samara.empty(self.out_features, in_features, **self._options))
+
+    def reset_parameters(self) -> None:
+        """Draw new initial values."""
+        if self.in_features is None:
+            return
+        bound = 1.0 / math.sqrt(self.in_features) if self.in_features else 0.0
+
+        def uniform(tensor: Tensor, key: Any) -> None:
+            _init.uniform_(tensor, -bound, bound, key=key)
+
+        chosen = self._init
+        if chosen is None:
+            self._initialize("weight", uniform)
+        else:
+            self._initialize("weight", lambda tensor, key: chosen(tensor, key=key))
+        self._initialize("bias", uniform)
+
+    def _infer_sizes(self, *args: Any, **kwargs: Any) -> None:
+        if self.in_features is not None:
+            return
+        x = args[0] if args else kwargs["input"]
+        if x.ndim == 0:
+            raise ShapeError(
+                "Linear: received a tensor without dimensions. Expected [*, in_features]. "
+                "Fix: x.reshape(1)."
+            )
+        self._adopt_shape("weight", (self.out_features, x.shape[-1]))
+
+    def _adopt_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if name == "weight" and len(shape) == 2 and shape[0] == self.out_features:
+            waiting = self.__dict__["_pending"].get("weight")
+            self._make_weight(shape[1])
+            self.reset_parameters()
+            if waiting is not None and waiting._initializer is not None:
+                self._initialize("weight", waiting._initializer)
+            if waiting is not None and not waiting.requires_grad:
+                self.__dict__["_pending"]["weight"].requires_grad_(False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*, in_features]` -> `[*, out_features]`."""
+        return samara.linear(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        has_bias = self.bias is not None
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
+
+
+class LazyLinear(Linear):
+    """A `Linear` that takes its input size from the first batch.
+
+    >>> import samara
+    >>> LazyLinear(4)(samara.ones(2, 9)).shape
+    (2, 4)
+    """
+
+    def __init__(
+        self,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        init: str | Callable[..., Any] | None = None,
+    ) -> None:
+        super().__init__(None, out_features, bias, device, dtype, init=init)

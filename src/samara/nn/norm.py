@@ -1,0 +1,67 @@
+"""Normalisation layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import samara
+from samara import Tensor
+from samara.nn import init as _init
+from samara.nn.linear import check_size
+from samara.nn.module import Module
+from samara.nn.parameter import Parameter
+
+__all__ = ["LayerNorm"]
+
+
+class LayerNorm(Module):
+    """y = (x - mean) / sqrt(var + eps) * weight + bias over the last dimensions (Ba et al., 2016).
+
+    `x: [*, *normalized_shape]` -> the same shape. Raises ShapeError when the last dimensions are
+    others.
+
+    >>> import samara
+    >>> LayerNorm(4)(samara.ones(2, 4)).tolist()[0]
+    [0.0, 0.0, 0.0, 0.0]
+    """
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...] | list[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        shape = (
+            normalized_shape if isinstance(normalized_shape, (tuple, list)) else (normalized_shape,)
+        )
+        self.normalized_shape = tuple(
+            check_size("LayerNorm", "normalized_shape", size) for size in shape
+        )
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
+            value = samara.empty(self.normalized_shape, dtype=dtype, device=device)
+            self.register_parameter(name, Parameter(value) if wanted else None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Weight to 1, bias to 0."""
+        self._initialize("weight", lambda tensor, key: _init.ones_(tensor, key=key))
+        self._initialize("bias", lambda tensor, key: _init.zeros_(tensor, key=key))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*, *normalized_shape]` -> the same shape."""
+        return samara.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        """The shape and options."""
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+        )

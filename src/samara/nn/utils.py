@@ -1,0 +1,55 @@
+"""Helpers under the names of `torch.nn.utils`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import samara
+from samara import Tensor
+from samara.errors import ShapeError
+from samara.optim.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+
+__all__ = [
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "get_total_norm",
+    "parameters_to_vector",
+    "vector_to_parameters",
+]
+
+
+def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
+    """All values in one vector `[total]`, in the order given.
+
+    >>> from samara import nn
+    >>> parameters_to_vector(nn.Linear(2, 3).parameters()).shape
+    (9,)
+    """
+    return samara.cat([parameter.reshape(-1) for parameter in parameters])
+
+
+def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
+    """Write a vector `[total]` back into the parameters it came from.
+
+    Raises ShapeError when the sizes differ.
+
+    >>> import samara
+    >>> from samara import nn
+    >>> layer = nn.Linear(1, 1)
+    >>> vector_to_parameters(samara.tensor([2.0, 3.0]), layer.parameters())
+    >>> layer.bias.item()
+    3.0
+    """
+    targets = list(parameters)
+    total = sum(parameter.numel() for parameter in targets)
+    if vec.numel() != total:
+        raise ShapeError(
+            f"vector_to_parameters: the vector has {vec.numel()} values and the parameters have "
+            f"{total}. Expected as many. Fix: pass the parameters that the vector came from."
+        )
+    start = 0
+    with samara.no_grad():
+        for parameter in targets:
+            end = start + parameter.numel()
+            parameter.detach().copy_(vec[start:end].reshape(tuple(parameter.shape)))
+            start = end

@@ -1,0 +1,417 @@
+"""What all optimizers share: groups, names, state, and the refusal of broken gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import samara
+from samara import Tensor
+from samara.errors import ArgumentError, NumericsError, ShapeError
+from samara.lookup import choose
+from samara.optim._stepper import Stepper, make_stepper
+
+__all__ = ["Optimizer", "StateReport"]
+
+Settings = dict[str, Any]
+
+
+class StateReport(NamedTuple):
+    """Parameters that a loaded state says nothing about, and entries without a parameter."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class ParamGroup(dict[str, Any]):
+    """The settings of one group; a change is noticed, so a step need not read them all."""
+
+    changed = True
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self.changed = True
+        super().__setitem__(name, value)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Set several settings."""
+        self.changed = True
+        super().update(*args, **kwargs)
+
+    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override, misc]
+        self.update(other)
+        return self
+
+
+class Optimizer:
+    """Base of the optimizers.
+
+    `params` is a model, an iterable of parameters, of (name, parameter) pairs, or of groups: dicts
+    with "params" and the settings that differ. State is kept under the parameter's name.
+
+    A step with a non-finite gradient is never applied: parameters and state stay as they are, and
+    NumericsError names the parameter (`nonfinite="raise"`), or the step is left out and counted in
+    `skipped_steps` (`nonfinite="skip"`). Raises ArgumentError for lr <= 0, no parameters, or one
+    given twice.
+
+    >>> import samara
+    >>> w = samara.tensor([1.0], requires_grad=True)
+    >>> optimizer = samara.optim.SGD([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.item()
+    0.0
+    """
+
+    #: The native kernel's name.
+    kernel: ClassVar[str]
+    #: The tensors kept per parameter, in the kernel's order.
+    state_names: ClassVar[tuple[str, ...]]
+    #: Whether the number of steps is part of the state.
+    counts_steps: ClassVar[bool] = True
+
+    def __init__(self, params: Any, defaults: Settings, nonfinite: str = "raise") -> None:
+        choose(f"{self._title}: nonfinite", nonfinite, {"raise": 0, "skip": 0})
+        self.defaults = defaults
+        self.nonfinite = nonfinite
+        self.skipped_steps = 0
+        self.param_groups: list[ParamGroup] = []
+        self._steppers: list[Stepper] = []
+        self._names: list[list[str]] = []
+        self._known: set[int] = set()
+        groups = _as_groups(self._title, params)
+        if not any(entries for _, entries in groups):
+            raise ArgumentError(
+                f"{self._title}: received no parameters. Expected at least one. Fix: pass "
+                "model.parameters(); check that the model has layers, and that an iterator was "
+                "not used up before."
+            )
+        _give_names(groups, taken=set())
+        for settings, entries in groups:
+            self._add(settings, entries)
+
+    # --- written by each optimizer ----------------------------------------------------------------
+
+    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """The group's settings as the numbers the kernel takes; checks them."""
+        raise NotImplementedError
+
+    @staticmethod
+    def reference_update(
+        param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The equation: (parameter, gradient, state) -> (parameter, state), nothing in place."""
+        raise NotImplementedError
+
+    # --- stepping ---------------------------------------------------------------------------------
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; the others and their state stay untouched.
+
+        `closure` computes the loss and its gradients first, and its result is returned. Raises
+        NumericsError for a non-finite gradient.
+        """
+        result = None
+        if closure is not None:
+            with samara.enable_grad():
+                result = closure()
+        for group, stepper in zip(self.param_groups, self._steppers, strict=True):
+            if group.changed:
+                stepper.configure(**self.settings(group))
+                group.changed = False
+        if len(self._steppers) == 1:
+            broken = self._steppers[0].step()
+            if broken >= 0:
+                self._refuse(0, broken)
+            return result
+        for index, stepper in enumerate(self._steppers):
+            broken = stepper.first_nonfinite()
+            if broken >= 0:
+                self._refuse(index, broken)
+                return result
+        for stepper in self._steppers:
+            stepper.apply()
+        return result
+
+    def _refuse(self, group: int, index: int) -> None:
+        if self.nonfinite == "skip":
+            self.skipped_steps += 1
+            return
+        name = self._names[group][index]
+        gradient = self.param_groups[group]["params"][index].grad.detach()
+        bad = gradient.numel() - int(samara.isfinite(gradient).sum().item())
+        raise NumericsError(
+            f"{self._title}.step: the gradient of {name!r} {tuple(gradient.shape)} holds {bad} "
+            f"non-finite of {gradient.numel()} values. Expected finite gradients; no parameter was "
+            "changed. Fix: lower lr, clip gradients, look for log(0), 0/0 or overflow in the loss; "
+            'nonfinite="skip" leaves such steps out.'
+        )
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients (or set them to zero)."""
+        for stepper in self._steppers:
+            stepper.zero_grad(set_to_none)
+
+    # --- groups -----------------------------------------------------------------------------------
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Take on further parameters, with settings of their own.
+
+        Raises ArgumentError for a parameter that is here already and for an unknown setting.
+        """
+        groups = _as_groups(self._title, [param_group])
+        _give_names(groups, taken={name for names in self._names for name in names})
+        for settings, entries in groups:
+            if not entries:
+                raise ArgumentError(
+                    f"{self._title}.add_param_group: received no parameters. Expected at least "
+                    'one. Fix: {"params": layer.parameters()}.'
+                )
+            self._add(settings, entries)
+
+    def _add(self, settings: Settings, entries: list[_Entry]) -> None:
+        for name in settings:
+            # Schedulers keep these beside the settings.
+            if name not in ("initial_lr", "max_lr", "min_lr"):
+                choose(f"{self._title}: the group's setting", name, self.defaults)
+        parameters = [entry.tensor for entry in entries]
+        for entry in entries:
+            self._check_parameter(entry)
+        group = ParamGroup({"params": parameters, **self.defaults, **settings})
+        _check_lr(self._title, group["lr"])
+        numbers = self.settings(group)
+        self._known.update(id(p) for p in parameters)
+        self.param_groups.append(group)
+        self._names.append([entry.name for entry in entries])
+        stepper = make_stepper(self, parameters)
+        stepper.configure(**numbers)
+        group.changed = False
+        self._steppers.append(stepper)
+
+    def _check_parameter(self, entry: _Entry) -> None:
+        tensor = entry.tensor
+        if not tensor.dtype.is_floating_point:
+            raise ArgumentError(
+                f"{self._title}: parameter {entry.name!r} has dtype {tensor.dtype}. Expected a "
+                "floating-point dtype. Fix: leave it out, or make it a float tensor."
+            )
+        if not tensor.is_leaf:
+            raise ArgumentError(
+                f"{self._title}: parameter {entry.name!r} is the result of a computation, so no "
+                "gradient is kept for it. Expected a leaf. Fix: nn.Parameter(value.detach())."
+            )
+        if id(tensor) in self._known:
+            raise ArgumentError(
+                f"{self._title}: parameter {entry.name!r} {tuple(tensor.shape)} was given twice, "
+                "so it would be updated twice. Expected each parameter once. Fix: remove it from "
+                "one of the groups."
+            )
+        self._known.add(id(tensor))
+
+    # --- state ------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, dict[str, Any]]:
+        """The state by parameter name: live tensors, empty before the first step."""
+        found: dict[str, dict[str, Any]] = {}
+        for names, stepper in zip(self._names, self._steppers, strict=True):
+            for index, name in enumerate(names):
+                entry = self._entry_state(stepper, index)
+                if entry:
+                    found[name] = entry
+        return found
+
+    def _entry_state(self, stepper: Stepper, index: int) -> dict[str, Any]:
+        steps, tensors = stepper.get_state(index)
+        if steps == 0:
+            return {}
+        entry: dict[str, Any] = {"step": steps} if self.counts_steps else {}
+        for name, tensor in zip(self.state_names, tensors, strict=True):
+            if tensor is not None:
+                entry[name] = tensor
+        return entry
+
+    def state_dict(self) -> dict[str, Any]:
+        """{"state": {name: {...}}, "param_groups": [{settings, "params": [names]}]}.
+
+        PyTorch's layout, with names where PyTorch has positions. The tensors are the live ones.
+        """
+        groups = []
+        for group, names in zip(self.param_groups, self._names, strict=True):
+            plain = {name: value for name, value in group.items() if name != "params"}
+            groups.append({**plain, "params": list(names)})
+        return {"state": self.state, "param_groups": groups}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> StateReport:
+        """Take over state and settings: by name, or by position from a state without names.
+
+        With `strict=False` parameters without an entry start fresh, and the report names them.
+        Raises ArgumentError when names do not match, ShapeError for state of another shape.
+        Nothing is changed when an error is raised.
+        """
+        loaded, groups, missing, unexpected = self._match_state(state_dict)
+        if strict and (missing or unexpected):
+            raise ArgumentError(
+                f"{self._title}.load_state_dict: the state does not fit. Missing "
+                f"({len(missing)}): {', '.join(missing) or 'none'}. Unexpected "
+                f"({len(unexpected)}): {', '.join(unexpected) or 'none'}. Expected the parameters "
+                "of this optimizer. Fix: load it into the optimizer of the same model, or "
+                "strict=False to start fresh where an entry is missing."
+            )
+        writes = []
+        for names, group, stepper in zip(
+            self._names, self.param_groups, self._steppers, strict=True
+        ):
+            for index, name in enumerate(names):
+                entry = loaded.get(name)
+                if entry is not None:
+                    writes.append((stepper, index, *self._read_entry(name, entry, group, index)))
+        for target, source in zip(self.param_groups, groups, strict=False):
+            target.update({k: v for k, v in source.items() if k not in ("params", "param_names")})
+        for stepper, index, steps, tensors in writes:
+            stepper.set_state(index, steps, tensors)
+        return StateReport(missing, unexpected)
+
+    def _match_state(
+        self, state_dict: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], list[Any], list[str], list[str]]:
+        try:
+            groups = list(state_dict["param_groups"])
+            given = dict(state_dict["state"])
+            listed = [list(group.get("param_names", group["params"])) for group in groups]
+            keys = [list(group["params"]) for group in groups]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ArgumentError(
+                f"{self._title}.load_state_dict: received {type(state_dict).__name__} without the "
+                'layout of a state. Expected {"state": ..., "param_groups": [...]}. '
+                "Fix: pass optimizer.state_dict()."
+            ) from error
+        own = [name for names in self._names for name in names]
+        flat = [(name, key) for a, b in zip(listed, keys, strict=True) for name, key in zip(a, b)]  # noqa: B905
+        by_name = {str(name): given.get(key) for name, key in flat}
+        if not set(own) & set(by_name) and len(flat) == len(own):
+            # Positions, such as PyTorch's: the order decides.
+            by_name = {name: given.get(key) for name, (_, key) in zip(own, flat, strict=True)}
+        missing = [name for name in own if name not in by_name]
+        unexpected = [name for name in by_name if name not in set(own)]
+        return by_name, groups, missing, unexpected
+
+    def _read_entry(
+        self, name: str, entry: Mapping[str, Any], group: ParamGroup, index: int
+    ) -> tuple[int, list[Tensor | None]]:
+        parameter = group["params"][index]
+        tensors: list[Tensor | None] = []
+        for state_name in self.state_names:
+            value = entry.get(state_name)
+            if value is None:
+                tensors.append(None)
+                continue
+            tensor = value if isinstance(value, Tensor) else samara.asarray(value)
+            if tuple(tensor.shape) != tuple(parameter.shape):
+                raise ShapeError(
+                    f"{self._title}.load_state_dict: {state_name!r} of {name!r} has shape "
+                    f"{tuple(tensor.shape)}. Expected {tuple(parameter.shape)}, the parameter's. "
+                    "Fix: load the state that was saved with this model."
+                )
+            tensors.append(tensor)
+        steps = entry.get("step")
+        number = 1 if steps is None else int(steps.item() if hasattr(steps, "item") else steps)
+        return number, tensors
+
+    # --- showing ----------------------------------------------------------------------------------
+
+    @property
+    def _title(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        lines = [f"{self._title} ("]
+        for index, group in enumerate(self.param_groups):
+            lines.append(f"Parameter Group {index}")
+            lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
+        return "\n".join([*lines, ")"])
+
+
+class _Entry:
+    """A parameter on its way into a group."""
+
+    def __init__(self, name: str | None, tensor: Tensor) -> None:
+        self.given = name
+        self.name = name or ""
+        self.tensor = tensor
+
+
+def _as_groups(title: str, params: Any) -> list[tuple[Settings, list[_Entry]]]:
+    """The groups in whatever form they were given."""
+    if isinstance(params, Tensor):
+        raise ArgumentError(
+            f"{title}: received a single tensor. Expected an iterable of parameters. "
+            f"Fix: {title}([tensor], ...)."
+        )
+    if not hasattr(params, "named_parameters") and not isinstance(params, Iterable):
+        raise ArgumentError(
+            f"{title}: received {type(params).__name__}. Expected a model or its parameters. "
+            f"Fix: {title}(model.parameters(), lr=0.01)."
+        )
+    given = params if hasattr(params, "named_parameters") else list(params)
+    if isinstance(given, list) and given and all(isinstance(item, Mapping) for item in given):
+        groups = []
+        for item in given:
+            if "params" not in item:
+                raise ArgumentError(
+                    f'{title}: a group has no "params"; it has {", ".join(map(repr, item))}. '
+                    'Expected {"params": parameters, ...}. Fix: add the parameters.'
+                )
+            settings = {k: v for k, v in item.items() if k != "params"}
+            groups.append((settings, list(_entries(title, item["params"]))))
+        return groups
+    return [({}, list(_entries(title, given)))]
+
+
+def _entries(title: str, params: Any) -> Iterator[_Entry]:
+    if isinstance(params, Tensor):
+        params = [params]
+    elif hasattr(params, "named_parameters"):
+        params = params.named_parameters()
+    for item in params:
+        name, tensor = item if isinstance(item, tuple) and len(item) == 2 else (None, item)
+        if not isinstance(tensor, Tensor) or not (name is None or isinstance(name, str)):
+            raise ArgumentError(
+                f"{title}: received {type(item).__name__} among the parameters. Expected tensors, "
+                "(name, tensor) pairs, or groups. Fix: pass model.parameters()."
+            )
+        yield _Entry(name, tensor)
+
+
+def _give_names(groups: list[tuple[Settings, list[_Entry]]], taken: set[str]) -> None:
+    """Names as given, else the parameters' paths in their model, else positions."""
+    entries = [entry for _, group in groups for entry in group]
+    paths = [getattr(getattr(entry.tensor, "_place", None), "path", None) for entry in entries]
+    names = [entry.given or path for entry, path in zip(entries, paths, strict=True)]
+    usable = len({*names, *taken}) == len(names) + len(taken) and None not in names
+    for index, entry in enumerate(entries):
+        path = names[index]
+        if usable and path is not None:
+            entry.name = path
+        elif entry.given is None or entry.given in taken:
+            entry.name = str(len(taken))
+        taken.add(entry.name)
+
+
+def _check_lr(title: str, lr: Any) -> None:
+    if not math.isfinite(float(lr)) or float(lr) <= 0:
+        raise ArgumentError(
+            f"{title}: lr is {float(lr)}. Expected a finite lr > 0. "
+            "Fix: lr=1e-3 is a usual start for Adam, lr=1e-2 for SGD."
+        )
+
+
+def check_range(title: str, name: str, value: Any, low: float, high: float = math.inf) -> float:
+    """A setting as a float, low <= value < high; raises ArgumentError otherwise."""
+    number = float(value)
+    if not (math.isfinite(number) and low <= number < high):
+        limit = f"{low} <= {name}" + ("" if high == math.inf else f" < {high}")
+        raise ArgumentError(
+            f"{title}: {name} is {value}. Expected {limit}. Fix: choose a value in this range."
+        )
+    return number

@@ -1,0 +1,93 @@
+"""RMSprop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from samara import Tensor, clamp, sqrt, zeros_like
+from samara.optim.optimizer import Optimizer, check_range
+
+__all__ = ["RMSprop"]
+
+
+class RMSprop(Optimizer):
+    """Gradients divided by their running root mean square.
+
+    g <- g + weight_decay p;  s <- alpha s + (1 - alpha) g^2;
+    d = sqrt(s) + eps, or with centered: a <- alpha a + (1 - alpha) g, d = sqrt(s - a^2) + eps;
+    b <- momentum b + g / d;  p <- p - lr b.
+
+    Rounding may make s - a^2 negative; it counts as 0. Raises ArgumentError for settings out of
+    range, NumericsError at a step with a non-finite gradient. Source: Hinton, 2012 (lecture 6e),
+    centered: Graves, 2013.
+
+    >>> import samara
+    >>> w = samara.tensor([1.0], requires_grad=True)
+    >>> optimizer = RMSprop([w], lr=0.01, alpha=0.75)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 4)
+    0.98
+    """
+
+    kernel = "rmsprop"
+    state_names = ("square_avg", "momentum_buffer", "grad_avg")
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1e-2,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum: float = 0.0,
+        centered: bool = False,
+        *,
+        maximize: bool = False,
+        nonfinite: str = "raise",
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "alpha": alpha,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "momentum": momentum,
+            "centered": centered,
+            "maximize": maximize,
+        }
+        super().__init__(params, defaults, nonfinite)
+
+    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
+        """The group's settings as numbers; checks them."""
+        return {
+            "lr": check_range("RMSprop", "lr", group["lr"], 0.0),
+            "alpha": check_range("RMSprop", "alpha", group["alpha"], 0.0, 1.0 + 1e-12),
+            "eps": check_range("RMSprop", "eps", group["eps"], 0.0),
+            "weight_decay": check_range("RMSprop", "weight_decay", group["weight_decay"], 0.0),
+            "momentum": check_range("RMSprop", "momentum", group["momentum"], 0.0),
+            "centered": float(group["centered"]),
+            "maximize": float(group["maximize"]),
+        }
+
+    @staticmethod
+    def reference_update(
+        param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The equation of the class."""
+        alpha = settings["alpha"]
+        g = -grad if settings["maximize"] else grad
+        g = g + settings["weight_decay"] * param
+        s = alpha * state.get("square_avg", zeros_like(param)) + (1 - alpha) * g * g
+        new = {"square_avg": s}
+        variance = s
+        if settings["centered"]:
+            a = alpha * state.get("grad_avg", zeros_like(param)) + (1 - alpha) * g
+            variance = clamp(s - a * a, 0.0)
+            new["grad_avg"] = a
+        direction = g / (sqrt(variance) + settings["eps"])
+        if settings["momentum"] > 0:
+            old = state.get("momentum_buffer", zeros_like(param))
+            direction = settings["momentum"] * old + direction
+            new["momentum_buffer"] = direction
+        return param - settings["lr"] * direction, new
