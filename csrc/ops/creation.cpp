@@ -268,7 +268,8 @@ void eye_forward(Call& call) {
          " columns asked for. Expected sizes of 0 or more. Fix: pass the sizes of the matrix.");
   const DType dtype = call.has(3) ? call[3].dtype() : default_dtype();
   Tensor out = empty(Dims{rows, columns}, dtype, device_of(call[4]));
-  eye_slot(out, {}, {call.integer(2)});
+  // Diagonals outside the matrix are all alike; the clamp keeps sums in range.
+  eye_slot(out, {}, {std::clamp(call.integer(2), -rows, columns)});
   call.output(std::move(out));
 }
 
@@ -280,7 +281,10 @@ void triangle_forward(Call& call) {
     fail(ErrorKind::shape, call.name(), ": a tensor of shape ", x.shape(),
          " given. Expected a matrix, or a stack of them, with at least 2 axes. Fix: reshape it.");
   Tensor out = empty_like(x);
-  triangle_slot(out, {contiguous(x)}, {kUpper, call.integer(1)});
+  const int64_t rows = x.size(x.rank() - 2);
+  const int64_t columns = x.size(x.rank() - 1);
+  const int64_t k = std::clamp(call.integer(1), -rows - 1, columns + 1);
+  triangle_slot(out, {contiguous(x)}, {kUpper, k});
   call.output(std::move(out));
 }
 

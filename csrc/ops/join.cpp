@@ -190,10 +190,12 @@ void unbind_backward(BackwardCall& call) {
 
 const Register concat_registered({.name = "concat",
                                   .forward = concat_forward,
-                                  .backward = concat_backward});
+                                  .backward = concat_backward,
+                                  .backward_records = true});
 const Register stack_registered({.name = "stack",
                                  .forward = stack_forward,
-                                 .backward = stack_backward});
+                                 .backward = stack_backward,
+                                 .backward_records = true});
 const Register split_with_sizes_registered({.name = "split_with_sizes",
                                             .forward = split_forward,
                                             .backward = split_backward,
