@@ -48,7 +48,7 @@ def test_fit_says_all_that_happened(houses, capsys):
     for column in ("area", "town", "sold"):
         assert column in out
     assert "regression" in out
-    assert "72 for training, 18 for validation" in out
+    assert "72 to train on + 18 held out" in out
     assert sum(line.startswith("epoch") for line in out.splitlines()) == 5
     assert "baseline (mean)" in out
     assert "verdict: learning" in out
@@ -146,7 +146,7 @@ def test_doctor_says_that_an_environment_variable_hides_the_gpus(capsys, monkeyp
         (["fit", "houses.csv"], "--target"),
         (["fit", "houses.csv", "-t", "price", "--lr", "0"], "lr is 0"),
         (["fit", "houses.csv", "-t", "price", "--epochs", "0"], "epochs is 0"),
-        (["fit", "houses.csv", "-t", "price", "--epochs", "many"], "many"),
+        (["fit", "houses.csv", "-t", "price", "--epochs", "many"], "--epochs"),
         (["fit", "houses.csv", "-t", "price", "--hidden", "64;x"], "64;x"),
         (["fit", "houses.csv", "-t", "price", "--column", "town"], "NAME=KIND"),
         (["fit", "houses.csv", "-t", "price", "--device", "cuda"], "cuda"),

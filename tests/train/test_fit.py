@@ -41,7 +41,7 @@ def assert_equal(a, b):
 def test_a_line_is_found():
     x = np.linspace(-1, 1, 200)[:, None]
     model = nn.Linear(1, 1)
-    history = fit(model, x, 3 * x + 2, epochs=100, lr=0.1, seed=0, verbose=0)
+    history = fit(model, x, 3 * x + 2, epochs=100, optimizer="sgd", lr=0.1, seed=0, verbose=0)
     assert abs(model.weight.item() - 3) < 0.01
     assert abs(model.bias.item() - 2) < 0.01
     assert history.loss[-1] < history.loss[0]

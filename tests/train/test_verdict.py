@@ -47,9 +47,19 @@ def test_a_huge_rate_is_divergence_and_keeps_the_last_finite_values():
     assert all(np.isfinite(value).all() for value in values_of(model).values())
 
 
+def test_parameters_that_a_step_made_infinite_go_back_to_finite_ones():
+    X, y = regression()
+    model = network()
+    with pytest.raises(NumericsError, match=r"back at the values from the start of this epoch"):
+        fit(model, X, 1e6 * y, lr=3e38, optimizer="sgd", epochs=20, seed=0, verbose=0)
+    assert all(np.isfinite(value).all() for value in values_of(model).values())
+
+
 def test_divergence_that_stays_finite_names_the_step_after_which_it_never_came_back():
     X, y = regression()
-    history = fit(network(), X, y, lr=1e6, epochs=3, seed=0, verbose=0)
+    history = fit(
+        nn.Linear(3, 1), X, y, loss="mae", optimizer="sgd", lr=1e6, epochs=3, seed=0, verbose=0
+    )
     assert history.verdict.startswith("diverged at step 1:")
 
 

@@ -34,8 +34,6 @@ def fit_file(
         check_output(output)
     table = samara.csv(file, target=target, **({"schema": kinds} if kinds else {}))
     folder = output if output is not None else free_directory(file)
-    if not quiet:
-        print(f"file: {file}, {len(table)} rows, {len(table.names)} columns")
     model = fit_table(table, hidden=widths, verbose=0 if quiet else 1, **options)
     saved = os.path.relpath(model.save(folder))
     picture = None if quiet else _plot(model.history, saved)

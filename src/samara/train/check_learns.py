@@ -13,7 +13,7 @@ from samara.train import core
 from samara.train.inputs import gather
 from samara.train.losses import resolve_loss
 from samara.train.optimizers import make_optimizer
-from samara.train.verdict import GradientWatch
+from samara.train.verdict import GradientWatch, short
 
 __all__ = ["LearnsReport", "check_learns"]
 
@@ -115,7 +115,7 @@ def _one_batch(batch: Any, kind: str, model: Any) -> tuple[tuple[Any, ...], Any]
 def _reason(first: float, last: float, losses: array[float], watch: GradientWatch) -> str:
     said = f"the loss went from {first:.4g} to {last:.4g} in {len(losses)} steps on one batch"
     if watch.unreached:
-        said += f"; no gradient reaches {', '.join(watch.unreached[:4])}"
+        said += f"; no gradient reaches {short(watch.unreached)}"
     elif watch.dead_layers:
-        said += f"; all gradients zero in layer {', '.join(watch.dead_layers[:4])}"
+        said += f"; all gradients zero in layer {short(watch.dead_layers)}"
     return said

@@ -21,13 +21,24 @@ Batch = tuple[tuple[Any, ...], Any]
 class ArraySource:
     """Batches of equal-length arrays; the last array is the target.
 
+    `origin` holds the rows' numbers in the user's arrays, where these were split.
+
     The order is a pure function of (seed, epoch): the same as `samara.data.Loader` gives to an
     explicit loop.
     """
 
-    def __init__(self, arrays: Sequence[Array], batch_size: int, *, shuffle: bool, seed: int):
+    def __init__(
+        self,
+        arrays: Sequence[Array],
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        origin: Array | None = None,
+    ) -> None:
         from samara.data import Loader
 
+        self.origin = origin
         self.arrays = tuple(arrays)
         self.rows = len(self.arrays[-1])
         self.steps: int | None = -(-self.rows // batch_size)
@@ -52,6 +63,7 @@ class LoaderSource:
     """Batches from the user's own iterable of (input, ..., target) tuples."""
 
     target: Array | None = None
+    origin: Array | None = None
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -150,24 +162,29 @@ def gather(
     arrays = _arrays(X, y, loss_kind, keep_integers, notes, "")
     held_out: tuple[Array, ...] | None = None
     train = arrays
+    rest: Array | None = None
+    chosen: Array | None = None
     if isinstance(validation, (tuple, list)):
         held_out = _validation_arrays(validation, arrays, loss_kind, keep_integers, notes)
     elif validation is not None and validation != 0:
-        train, held_out = _split(arrays, validation, seed, notes, loss_kind == "labels")
+        rest, chosen = _split(arrays[-1], validation, seed, notes, loss_kind == "labels")
+        if chosen is not None:
+            train = tuple(a[rest] for a in arrays)
+            held_out = tuple(a[chosen] for a in arrays)
     rows = len(train[-1])
     if batch_size > rows:
         notes.append(f"batch_size {batch_size} is more than the {rows} training rows: one batch")
     return Data(
-        ArraySource(train, min(batch_size, rows), shuffle=shuffle, seed=seed),
-        None if held_out is None else _plain(held_out),
+        ArraySource(train, min(batch_size, rows), shuffle=shuffle, seed=seed, origin=rest),
+        None if held_out is None else _plain(held_out, chosen),
         notes,
     )
 
 
-def _plain(arrays: Sequence[Array]) -> ArraySource:
+def _plain(arrays: Sequence[Array], origin: Array | None = None) -> ArraySource:
     # No gradients are kept in evaluation, so larger batches cost little memory.
     rows = len(arrays[-1])
-    return ArraySource(arrays, min(1024, rows), shuffle=False, seed=0)
+    return ArraySource(arrays, min(1024, rows), shuffle=False, seed=0, origin=origin)
 
 
 def _from_table(X: Any, y: Any, batch_size: int, validation: Any, shuffle: bool, seed: int) -> Data:
@@ -271,8 +288,8 @@ def _target(y: Any, name: str, loss_kind: str | None, notes: list[str]) -> Array
     raw = None if core.is_tensor(y) else np.asarray(y)
     if raw is not None and raw.dtype.kind in "US":
         raise DTypeError(
-            f"fit: {name} holds text ({str(raw.reshape(-1)[0])!r}). Expected numbers. Fix: "
-            f"for classes, {name} = np.unique({name}, return_inverse=True), or let samara.csv do it."
+            f"fit: {name} holds text ({str(raw.reshape(-1)[0])!r}). Expected numbers. Fix: for "
+            f"classes, {name} = np.unique({name}, return_inverse=True)[1]; samara.csv does it too."
         )
     array = _as_array(y, name)
     if loss_kind == "labels":
@@ -340,21 +357,20 @@ def _validation_arrays(
 
 
 def _split(
-    arrays: tuple[Array, ...], share: Any, seed: int, notes: list[str], labels: bool
-) -> tuple[tuple[Array, ...], tuple[Array, ...] | None]:
+    target: Array, share: Any, seed: int, notes: list[str], labels: bool
+) -> tuple[Array | None, Array | None]:
+    """(training rows, validation rows), or (None, None) for too few rows to divide."""
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share < 1:
         raise ArgumentError(
             f"fit: validation is {share!r}. Expected a share in [0, 1), (Xv, yv) or None. "
             "Fix: validation=0.2."
         )
-    from samara.data.split import split_rows
+    from samara.data import split_rows
 
-    rows = len(arrays[-1])
-    held = round(rows * share)
-    if held == 0 or held == rows:
-        notes.append(f"no validation: {rows} rows are too few for a share of {share:g}")
-        return arrays, None
-    by_class = labels and arrays[-1].ndim == 1
+    held = round(len(target) * share)
+    if held == 0 or held == len(target):
+        notes.append(f"no validation: {len(target)} rows are too few for a share of {share:g}")
+        return None, None
+    by_class = labels and target.ndim == 1
     strategy = "stratified" if by_class else "random"
-    rest, chosen = split_rows(rows, share, seed, strategy, arrays[-1] if by_class else None)
-    return tuple(a[rest] for a in arrays), tuple(a[chosen] for a in arrays)
+    return split_rows(len(target), share, seed, strategy, target if by_class else None)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from samara.errors import ArgumentError, DataError, GradientError, ShapeError
 from samara.train import core
@@ -96,7 +97,7 @@ class Loss:
         """Ask a user's loss whether it broadcasts (n,) against (n, 1).
 
         It does when the value is that of the two tensors spelt out to (n, n), and another one
-        when the target gets the output's shape.
+        when either is given the other's shape.
         """
         out, want = _shape(output), _shape(target)
         if want is None or out == want or math.prod(out or ()) != math.prod(want):
@@ -106,11 +107,14 @@ class Loss:
             with core.no_grad():
                 free = output.detach()
                 spelt_out = self._function(free.expand(whole), target.expand(whole))
-                reshaped = self._function(free, target.reshape(out))
+                matched = (
+                    self._function(free, target.reshape(out)),
+                    self._function(free.reshape(want), target),
+                )
         except Exception:
             # The loss insists on the shapes it was given: it knows what it does.
             return
-        if _close(spelt_out, value) and not _close(reshaped, value):
+        if _close(spelt_out, value) and not any(_close(right, value) for right in matched):
             raise _broadcast_error(self.name, out, want)
 
 
@@ -134,10 +138,13 @@ def resolve_loss(loss: Any) -> Loss:
     )
 
 
-def check_labels(labels: np.ndarray, n_classes: int, name: str = "y") -> None:
+def check_labels(
+    labels: NDArray[Any], n_classes: int, name: str = "y", rows: NDArray[Any] | None = None
+) -> None:
     """Raise `DataError` unless every integer label lies in 0 .. n_classes - 1.
 
-    Labels that run 1 .. K are told apart from labels that are merely too large.
+    Labels that run 1 .. K are told apart from labels that are merely too large. `rows` gives the
+    labels' row numbers in the user's own array.
     """
     kept = labels[labels != IGNORE_INDEX]
     if kept.size == 0:
@@ -146,9 +153,8 @@ def check_labels(labels: np.ndarray, n_classes: int, name: str = "y") -> None:
     if low >= 0 and high < n_classes:
         return
     if low < 0:
-        row = int(np.flatnonzero((labels < 0) & (labels != IGNORE_INDEX))[0])
         raise DataError(
-            f"fit: {name} row {row} holds the negative label {int(labels.reshape(-1)[row])}. "
+            f"fit: {name} row {_row_of(labels, low, rows)} holds the negative label {low}. "
             f"Expected class codes 0..{n_classes - 1}. Fix: map the labels with "
             "np.unique(y, return_inverse=True)[1]."
         )
@@ -157,12 +163,16 @@ def check_labels(labels: np.ndarray, n_classes: int, name: str = "y") -> None:
             f"fit: the labels in {name} run {low}..{high} for {n_classes} outputs: they count "
             f"from 1. Expected 0..{n_classes - 1}. Fix: pass {name} - 1."
         )
-    row = int(np.flatnonzero(labels.reshape(-1) == high)[0])
     raise DataError(
-        f"fit: {name} row {row} holds label {high}, but the model has {n_classes} outputs. "
-        f"Expected class codes 0..{n_classes - 1}. Fix: give the last layer {high + 1} outputs, "
+        f"fit: {name} row {_row_of(labels, high, rows)} holds label {high}, but the model has "
+        f"{n_classes} outputs. Expected class codes 0..{n_classes - 1}. Fix: give the last layer {high + 1} outputs, "
         "or map the labels with np.unique(y, return_inverse=True)[1]."
     )
+
+
+def _row_of(labels: NDArray[Any], value: int, rows: NDArray[Any] | None) -> int:
+    row = int(np.argwhere(labels == value)[0][0])
+    return row if rows is None else int(rows[row])
 
 
 def _check_logits(

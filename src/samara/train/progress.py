@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from types import TracebackType
@@ -52,7 +53,8 @@ class Plain(Silent):
         return self
 
     def line(self, text: str) -> None:
-        print(text, flush=True)
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
 
 
 class Bar:
@@ -113,11 +115,19 @@ def open_progress(verbose: int, epochs: int, steps_per_epoch: int | None) -> Pro
 
 def is_terminal() -> bool:
     """True when standard output is a terminal that takes control codes."""
-    import os
-
     stream = sys.stdout
     isatty = getattr(stream, "isatty", None)
     return bool(isatty and isatty()) and os.environ.get("TERM", "") != "dumb"
+
+
+def print_line(text: str) -> None:
+    """Print a line of a wide table; a terminal gets as much of it as fits."""
+    if is_terminal():
+        import shutil
+
+        width = shutil.get_terminal_size().columns
+        text = text if len(text) <= width else text[: width - 1] + "…"
+    Plain().line(text)
 
 
 def duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from samara.train.losses import Loss, check_labels
 from samara.train.metrics import Metric, baseline_for
 from samara.train.optimizers import make_optimizer, make_schedule
 from samara.train.progress import Progress, duration, open_progress
-from samara.train.verdict import GradientWatch, judge
+from samara.train.verdict import GradientWatch, judge, short
 
 __all__ = ["Run", "Settings"]
 
@@ -73,6 +73,7 @@ class Run:
         self._steps_per_epoch = 1
         self._best: tuple[float, int, Mapping[str, Any]] | None = None
         self._evaluation: Evaluation | None = None
+        self._epoch_start: Mapping[str, Any] = {}
         self._started = time.perf_counter()
 
     def go(self) -> History:
@@ -115,7 +116,7 @@ class Run:
             return
         frozen = [name for name, p in named.items() if not p.requires_grad]
         if frozen:
-            self.history.notes.append(f"frozen (requires_grad=False): {_short(frozen)}")
+            self.history.notes.append(f"frozen (requires_grad=False): {short(frozen)}")
         self._optimizer = make_optimizer(self.settings.optimizer, self._trainable, self.settings.lr)
         per_epoch = self.data.train.steps
         total = None if per_epoch is None else per_epoch * self.settings.epochs
@@ -147,6 +148,7 @@ class Run:
 
     def _train_epoch(self, epoch: int, progress: Progress) -> None:
         self.model.train()
+        self._epoch_start = self._state_copy()
         total, rows, steps = 0.0, 0, 0
         for inputs, target in self.data.train.epoch(epoch):
             value = self._step(inputs, target)
@@ -226,14 +228,16 @@ class Run:
         curve = self.history.validation_loss or self.history.loss
         epoch = len(curve)
         if self._best is None or curve[-1] < self._best[0]:
-            state = {name: p.detach().clone() for name, p in self.model.state_dict().items()}
-            self._best = (curve[-1], epoch, state)
+            self._best = (curve[-1], epoch, self._state_copy())
         if epoch - self._best[1] < patience:
             return False
         self.history.notes.append(
             f"stopped early after epoch {epoch}: no better loss for {patience} epochs"
         )
         return True
+
+    def _state_copy(self) -> dict[str, Any]:
+        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
     def _restore_best(self) -> None:
         if self._best is None or self._best[1] == len(self.history.loss):
@@ -249,17 +253,20 @@ class Run:
         if self._labels_checked or not core.is_tensor(output) or output.ndim < 2:
             return
         classes = int(output.shape[1])
-        known = [(self.data.train.target, "y")]
-        if self.data.validation is not None:
-            known.append((self.data.validation.target, "validation y"))
-        if self.data.train.target is None:
+        train, validation = self.data.train, self.data.validation
+        if train.target is None:
             # A loader shows its labels batch by batch, so every batch is looked at.
-            known = [(target if isinstance(target, np.ndarray) else None, "a batch's target")]
+            labels = target if isinstance(target, np.ndarray) else None
+            known = [(labels, "a batch's target", None)]
         else:
             self._labels_checked = True
-        for labels, name in known:
+            known = [(train.target, "y", train.origin)]
+            if validation is not None:
+                name = "y" if validation.origin is not None else "validation y"
+                known.append((validation.target, name, validation.origin))
+        for labels, name, rows in known:
             if labels is not None and labels.dtype.kind in "iu":
-                check_labels(labels, classes, name)
+                check_labels(labels, classes, name, rows)
 
     def _check_reach(self, loss: Any) -> None:
         """At the first step: every parameter the loss uses is listed, and the reverse."""
@@ -272,20 +279,25 @@ class Run:
         untrained = core.check_reach(self.model, loss)
         if untrained:
             self.history.notes.append(
-                f"never trained: the loss does not depend on {_short(untrained)}"
+                f"never trained: the loss does not depend on {short(untrained)}"
             )
 
     def _not_finite(self, step: int, value: float, output: Any) -> NumericsError:
         where = "the model's output already holds non-finite values"
-        if core.is_tensor(output) and bool(np.isfinite(core.to_numpy(output)).all()):
+        if core.is_tensor(output) and _all_finite(output):
             where = f"the model's output is finite, so it arises in loss {self.loss.name!r}"
+        kept = "The parameters keep their values from before this step."
+        if not all(_all_finite(p) for p in self._trainable.values()):
+            # A finite gradient times a huge rate overflows in the step before.
+            self.model.load_state_dict(self._epoch_start)
+            kept = "The step before had made parameters non-finite; they are back at the values "
+            kept += "from the start of this epoch."
         fix = "scale the inputs"
         if self._optimizer is not None:
             fix = f"lower lr (now {self._lr():g}), pass clip_norm=1.0, or scale the inputs"
         return NumericsError(
             f"fit: the loss became {value} at step {step} (epoch {len(self.history.loss) + 1}); "
-            f"{where}. Expected a finite loss. The parameters keep their values from before this "
-            f"step. Fix: {fix}."
+            f"{where}. Expected a finite loss. {kept} Fix: {fix}."
         )
 
     def _lr(self) -> float:
@@ -346,14 +358,13 @@ class Run:
         return f"every target is {target.reshape(-1)[0]:g}"
 
 
+def _all_finite(value: Any) -> bool:
+    return bool(np.isfinite(core.to_numpy(value)).all())
+
+
 def _rows(inputs: tuple[Any, ...]) -> int:
     shape = getattr(inputs[0], "shape", None)
     return int(shape[0]) if shape else len(inputs[0])
-
-
-def _short(names: list[str], most: int = 6) -> str:
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def _count(n: int, noun: str) -> str:

@@ -103,7 +103,7 @@ class TabularModel:
 
     @property
     def task(self) -> str:
-        """ "regression", "binary" or "multiclass"."""
+        """The kind of prediction: regression, binary or multiclass."""
         return str(self.preprocessing.task)
 
     def predict(self, data: Any) -> NDArray[Any]:
@@ -196,7 +196,7 @@ def fit_table(
     categories), or (features,) where the table has no category column. The other options are
     those of `fit`. The parameters of the best epoch on validation are kept.
     """
-    from samara.train.progress import open_progress
+    from samara.train.progress import print_line
 
     prepared = (
         table
@@ -210,9 +210,8 @@ def fit_table(
         else network_for(prepared.preprocessing, hidden=hidden, dropout=dropout)
     )
     if verbose:
-        progress = open_progress(1, 1, None)
         for line in describe(prepared):
-            progress.line(line)
+            print_line(line)
     history = fit(
         net,
         prepared,
@@ -229,14 +228,7 @@ def fit_table(
 
 def describe(prepared: Any) -> list[str]:
     """The schema and the sizes of the split, as lines to print."""
-    held = 0 if prepared.validation is None else len(prepared.validation)
-    p = prepared.preprocessing
-    lines = str(prepared.schema).splitlines()
-    task = f"task: {prepared.task}, target {p.target_name!r}"
-    if p.class_names:
-        task += f", {len(p.class_names)} classes: {_few(p.class_names)}"
-    lines += [task, f"rows: {len(prepared.train)} for training, {held} for validation"]
-    return lines
+    return [*str(prepared.schema).splitlines(), f"split: {prepared.accounting}"]
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:

@@ -20,8 +20,11 @@ _OVERFIT_FACTOR = 1.2
 
 
 def layer_of(parameter_name: str) -> str:
-    """The path of the layer that holds a parameter: `encoder.0.weight` -> `encoder.0`."""
-    return parameter_name.rpartition(".")[0] or parameter_name
+    """The path of the layer that holds a parameter: `encoder.0.weight` -> `encoder.0`.
+
+    The path of a model that is one layer is empty.
+    """
+    return parameter_name.rpartition(".")[0]
 
 
 class GradientWatch:
@@ -129,7 +132,7 @@ def judge(
         return f"flat: {constant_target}, so there is nothing to learn"
     if dead:
         return (
-            f"all gradients zero in layer {_names(dead)}: its parameters do not change; "
+            f"all gradients zero in layer {short(dead)}: its parameters do not change; "
             "look for a dead ReLU, a saturated activation or a factor of zero after it"
         )
     return _learning_or_flat(history, step_losses, steps_per_epoch)
@@ -177,7 +180,8 @@ def _ends(losses: Sequence[float], steps_per_epoch: int) -> tuple[float, float]:
     return sum(head) / len(head), sum(tail) / len(tail)
 
 
-def _names(items: Iterable[str], most: int = 4) -> str:
-    names = list(items)
+def short(items: Iterable[str], most: int = 6) -> str:
+    """Names in a row, the first few of many."""
+    names = [name or "(the model itself)" for name in items]
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
