@@ -359,7 +359,10 @@ void matmul_forward(Call& call) {
   const Tensor& y = call.tensor(1);
   const Dims shape = matmul_shape(call, x, y);
   const DType dtype = product_dtype(call, x, y);
-  call.output(product(left_matrix(cast(x, dtype)), right_matrix(cast(y, dtype)), shape));
+  Tensor out = product(left_matrix(cast(x, dtype)), right_matrix(cast(y, dtype)), shape);
+  // x @= y: the product is copied into x by the caller; this refuses an x that cannot hold it.
+  if (call.destination) result(call, shape, dtype, out.device());
+  call.output(std::move(out));
 }
 
 // x itself unless it is complex.
