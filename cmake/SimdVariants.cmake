@@ -4,7 +4,7 @@
 
 # Strict IEEE semantics stay (NaN, infinities, signed zero): only errno and traps are given up, and products
 # may be fused into sums. Vectors wider than a register (-Wpsabi) never cross a call between two files.
-set(SAMARA_SIMD_OPTIONS $<$<NOT:$<CONFIG:Debug>>:-O3>
+set(SAMARA_SIMD_OPTIONS "$<IF:$<BOOL:${SAMARA_SANITIZE}>,-O1;-g1,$<$<NOT:$<CONFIG:Debug>>:-O3>>"
     -fno-math-errno -fno-trapping-math -ffp-contract=fast -Wno-psabi)
 set(SAMARA_SIMD_VARIANTS baseline)
 if(SAMARA_IS_X86)
