@@ -124,6 +124,13 @@ def test_bad_frames(source, target, parts):
         assert part in str(caught.value)
 
 
+def test_declared_kinds_of_a_frame():
+    table = as_table({"a": [1, 2], "b": ["x", "y"]}, schema={"a": "category", "b": "ignore"})
+    assert [c.kind for c in table.columns.values()] == ["category", "ignore"]
+    with pytest.raises(DataError, match="did you mean 'a'"):
+        as_table({"a": [1, 2]}, schema={"A": "category"})
+
+
 ARRAYS = {
     "lists": lambda: [[1.0, 2.0], [3.0, 4.0]],
     "numpy": lambda: np.array([[1.0, 2.0], [3.0, 4.0]]),

@@ -252,3 +252,9 @@ def test_every_row_is_accounted_for(write):
     assert (account.left_out, account.without_target) == (2, 1)
     assert len(prepared.train) + len(prepared.validation) + account.reported == 100
     assert any("data.csv:12" in note for note in prepared.notes)
+
+
+def test_leaving_out_every_row_is_refused(write):
+    assert "all 2 rows are left out" in refusal(write("a,b\n1\n2\n"), on_bad_rows="skip")
+    options = {"schema": {"b": "number"}, "on_bad_rows": "skip"}
+    assert "all 2 rows are left out" in refusal(write("a,b\n1,x\n2,y\n"), **options)

@@ -177,6 +177,12 @@ def test_bad_cell_in_a_file_for_prediction(prepared, write):
         prepared.transform(path)
 
 
+def test_a_target_with_gaps_is_not_scored(prepared, write):
+    path = write("ok,day,colour,size,y\nno,2020-05-05,red,1,2\nno,2020-05-05,red,1,\n", "new.csv")
+    part = prepared.transform(path)
+    assert part.target is None and any("new.csv:3 column 'y'" in note for note in part.notes)
+
+
 def test_file_for_prediction_may_have_one_row_or_only_missing_values(prepared, write):
     part = prepared.transform(write("ok,day,colour,size\n,,,\n"))
     assert len(part) == 1 and part.categories.tolist() == [[1]]
@@ -262,5 +268,5 @@ def test_what_cannot_be_prepared(write):
         data.csv(write("x,y\n1,2\n3,4\n")).prepare()
     with pytest.raises(DataError, match="no column besides the target 'y'"):
         data.csv(write("y\n1\n2\n3\n"), target="y").prepare()
-    with pytest.raises(DataError, match="validation=1.5"):
+    with pytest.raises(DataError, match=r"validation=1\.5"):
         data.csv(write("x,y\n1,2\n3,4\n"), target="y").prepare(validation=1.5)

@@ -349,3 +349,19 @@ def test_reader_and_scan_must_agree(read, monkeypatch):
     monkeypatch.setattr(reader, "_insert", lambda loaded, *_: 1)
     with pytest.raises(ValueError, match="two parsers disagree: 2 rows against 1"):
         read(PLAIN)
+
+
+def test_second_parser_steps_in(read, monkeypatch):
+    """When the fast parser miscounts, the exact one takes over and places stay right."""
+    insert = reader._insert
+
+    def miscounting(loaded, file, *rest):
+        count = insert(loaded, file, *rest)
+        return count if file.plain else count - 1
+
+    monkeypatch.setattr(reader, "_insert", miscounting)
+    table = read('name;size\nred;1\n\n"blue";2\n')
+    assert table["name"].tolist() == ["red", "blue"] and table.rows_in_file == 2
+    assert table.where(1).endswith(":4")
+    with pytest.raises(ValueError, match=r"data\.csv:5 column 'size': 'x'"):
+        read("name,size\nred,1\nblue,2\nblue,2\ngreen,x\n")

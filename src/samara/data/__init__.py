@@ -71,11 +71,15 @@ The order is a pure function of (seed, epoch): `permutation(rows, seed, "shuffle
 ``Loader((x, y), ...)`` batches any tuple of arrays of equal length. `as_array(x, name="x")` turns
 lists, NumPy, pandas, polars, Arrow and DLPack objects into one numeric array and raises `DataError`
 naming row and column of the first value that is not a finite number.
+
+`examine(table)` lists what spoils training: leaks, constants, identifiers, copies, rare classes;
+`overlap(prepared)` finds validation rows that are copies of training rows.
 """
 
 from .adapters import as_array, as_table
 from .columns import Column
 from .dialect import MISSING_TOKENS
+from .doctor import Finding, examine, overlap
 from .loader import Loader
 from .prepare import Accounting, Part, Prepared
 from .preprocessing import Preprocessing
@@ -88,6 +92,7 @@ __all__ = [
     "MISSING_TOKENS",
     "Accounting",
     "Column",
+    "Finding",
     "Loader",
     "Part",
     "Prepared",
@@ -99,6 +104,8 @@ __all__ = [
     "as_array",
     "as_table",
     "csv",
+    "examine",
+    "overlap",
     "permutation",
     "split_rows",
 ]

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import problems
-from .columns import KINDS, Column
+from .columns import Column
 from .dialect import ReadOptions
-from .reader import connect, read, typed_table
+from .reader import connect, read
 from .table import Table, Values, number_name
+from .typed import Origin, typed_table
 
 Columns = dict[str, Any]
 
@@ -106,21 +107,20 @@ def table_from_frame(
         else:
             _check_finite(values, name, where)
             ready[name] = _described(name, values, kind, where, target)
-    for name in declared:
-        if name not in names and not only_declared:
-            raise problems.error(
-                label, "schema names a column that is not there",
-                problems.closest(name, names), column=name,
-            )  # fmt: skip
     connection = connect()
     try:
         _fill_raw(connection, texts, rows, options)
         return typed_table(
-            connection, list(texts), options, where,
-            label=label, schema={n: k for n, k in declared.items() if n in texts or k in KINDS},
-            target=target, task=task, files=(), rows=rows, rows_in_file=rows,
-            reports=[], reported=0, notes=[], ready=ready, order=names,
-        )  # fmt: skip
+            connection,
+            list(texts),
+            options,
+            Origin(label, where, rows, rows),
+            schema=declared,
+            target=target,
+            task=task,
+            ready=ready,
+            order=names,
+        )
     finally:
         connection.close()
 

@@ -12,6 +12,7 @@ The indicators are always there, so a value that is missing only in a later file
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -195,7 +196,12 @@ class Preprocessing:
         if extra:
             listed = ", ".join(map(repr, extra[:10])) + (", ..." if len(extra) > 10 else "")
             notes.append(f"{table.label}: columns the model does not use are ignored: {listed}")
-        return self.apply(table, np.arange(len(table)), notes)
+        part = self.apply(table, np.arange(len(table)), notes)
+        if part.target is None and self.target_name in table.columns:
+            row = int(np.flatnonzero(table.values[str(self.target_name)].missing)[0])
+            text = f"{table.where(row)} column {self.target_name!r}: missing, so no row is scored"
+            part = dataclasses.replace(part, notes=(*part.notes, text))
+        return part
 
     def apply(self, table: Table, rows: Rows, notes: Sequence[str] = ()) -> Part:
         """Some rows of a table whose columns have the right kinds."""

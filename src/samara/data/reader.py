@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import codecs
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -10,22 +11,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from samara.errors import DataError
 
 from . import columns as kinds
 from . import dialect as dialects
 from . import problems, scan, sources
-from .columns import Column
 from .dialect import MISSING_TOKENS, Dialect, ReadOptions
 from .problems import Problem, RowReport
-from .table import Table, Values
+from .table import Table
+from .typed import REPORTED_ROWS, Origin, is_number, typed_table
 
 if TYPE_CHECKING:
     import duckdb
 
-REPORTED_ROWS = 1000
+HEAD = 1 << 18
 _GLOB_CHARACTERS = frozenset("*?[]{}")
 
 
@@ -108,21 +108,43 @@ def read(
                 if name == files[0]:
                     _check_names(loaded, target, required)
             if loaded.rows == 0:
-                raise problems.error(
-                    loaded.label, "has a header and no rows", "add at least one row",
-                    line=loaded.header_line,
-                )  # fmt: skip
+                raise _nothing_left(loaded)
             if only_declared:
                 given = schema or {}
                 schema = {name: given.get(name, "ignore") for name in loaded.names}
+            origin = Origin(
+                loaded.label,
+                loaded.where,
+                loaded.rows,
+                loaded.rows_in_file,
+                files=files,
+                reports=loaded.reports,
+                reported=loaded.reported,
+                notes=loaded.notes,
+            )
             return typed_table(
-                loaded.connection, loaded.names, options, loaded.where,
-                label=loaded.label, schema=schema, target=target, task=task, files=files,
-                rows=loaded.rows, rows_in_file=loaded.rows_in_file,
-                reports=loaded.reports, reported=loaded.reported, notes=loaded.notes,
-            )  # fmt: skip
+                loaded.connection,
+                loaded.names,
+                options,
+                origin,
+                schema=schema,
+                target=target,
+                task=task,
+            )
         finally:
             loaded.connection.close()
+
+
+def _nothing_left(loaded: _Loaded) -> DataError:
+    if loaded.reports:
+        text = f"all {loaded.rows_in_file:,} rows are left out; the first: {loaded.reports[0]}"
+        return problems.error(loaded.label, text, "correct the rows")
+    return problems.error(
+        loaded.label,
+        "has a header and no rows",
+        "add at least one row",
+        line=loaded.header_line,
+    )
 
 
 def connect() -> duckdb.DuckDBPyConnection:
@@ -157,19 +179,28 @@ class _Loaded:
         return name, lines[row - self.starts[at] + first]
 
 
+@dataclass
+class _File:
+    """One file on its way into ``raw``."""
+
+    name: str
+    readable: str  # the file itself, or a copy in UTF-8 or in plain form
+    dialect: Dialect
+    names: list[str]
+    header: bool
+    lines: scan.LineMap = field(default_factory=scan.LineMap)
+    longest: int = 0
+    plain: bool = False  # written again by the exact parser
+
+    @property
+    def rows(self) -> int:
+        """Rows by our own count."""
+        return self.lines.records - self.header
+
+
 def _load_file(loaded: _Loaded, name: str, options: ReadOptions, folder: str) -> None:
     readable = _as_utf8(name, options, folder)
-    start = sources.head(readable)
-    if not start.removeprefix(sources.UTF8_BOM).strip(b"\r\n"):
-        raise problems.error(
-            name, f"is empty ({os.path.getsize(name)} bytes)", "check that it was written in full"
-        )
-    first_lines = start.removeprefix(sources.UTF8_BOM).decode("utf-8", "replace")
-    sample = first_lines.splitlines(keepends=True) if "\n" not in first_lines else [
-        line + "\n" for line in first_lines.split("\n")
-    ]  # fmt: skip
-    if len(start) == 1 << 18 and len(sample) > 1:
-        sample.pop()  # cut off in the middle
+    sample = _sample(name, readable)
     delimiter = options.delimiter or dialects.sniff_delimiter(sample[:1000], options.quote)
     dialect = Dialect(delimiter, options.quote)
     names, loaded.header_line = _header(name, sample, dialect, options, loaded.notes)
@@ -178,39 +209,58 @@ def _load_file(loaded: _Loaded, name: str, options: ReadOptions, folder: str) ->
         structure = scan.scan(readable, dialect, names)
     except DataError as reason:
         raise reason if readable == name else _renamed(reason, readable, name) from None
-    lines = structure.lines
-    header = int(options.header)
+    file = _File(name, readable, dialect, names, options.header, structure.lines)
+    file.longest = structure.longest
     if structure.irregular or structure.ragged_total:
-        readable, lines = _rewrite(loaded, name, readable, dialect, names, options, folder)
-        dialect = Dialect(",")
-    else:
-        loaded.rows_in_file += lines.records - header
-    inner = structure.records and structure.blank_total
-    if inner and structure.blank_lines[0] < structure.lines[structure.records - 1]:
-        shown = ", ".join(map(str, structure.blank_lines))
-        more = ", ..." if structure.blank_total > len(structure.blank_lines) else ""
-        count = problems.plural(
-            structure.blank_total, "blank line is no row", "blank lines are no rows"
+        _rewrite(loaded, file, options, folder)
+    _note_blank_lines(loaded, name, structure)
+    inserted = _insert(loaded, file, order, options, folder)
+    if inserted != file.rows and not file.plain:
+        _rewrite(loaded, file, options, folder)
+        # A new table, not DELETE: row numbers of deleted rows are not given out again.
+        loaded.connection.execute(
+            f"CREATE TEMP TABLE kept AS SELECT * FROM raw WHERE rowid < {loaded.rows} "
+            "ORDER BY rowid; DROP TABLE raw; ALTER TABLE kept RENAME TO raw"
         )
-        loaded.notes.append(f"{name}: {count} (line {shown}{more})")
-    loaded.starts.append(loaded.rows)
-    loaded.parts.append((name, lines, header))
-    inserted = _insert(loaded, name, readable, dialect, order, options, structure.longest, folder)
-    if inserted != lines.records - header and dialect != Dialect(",", '"'):
-        loaded.rows_in_file -= lines.records - header
-        readable, lines = _rewrite(loaded, name, readable, dialect, names, options, folder)
-        loaded.parts[-1] = (name, lines, header)
-        loaded.connection.execute(f"DELETE FROM raw WHERE rowid >= {loaded.rows}")
-        inserted = _insert(
-            loaded, name, readable, Dialect(","), order, options, structure.longest, folder
-        )
-    if inserted != lines.records - header:
+        inserted = _insert(loaded, file, order, options, folder)
+    if inserted != file.rows:
         raise problems.error(
             name,
-            f"two parsers disagree: {lines.records - header:,} rows against {inserted:,}",
+            f"two parsers disagree: {file.rows:,} rows against {inserted:,}",
             "check the quotes and line ends of the file",
         )
+    if not file.plain:
+        loaded.rows_in_file += file.rows
+    loaded.starts.append(loaded.rows)
+    loaded.parts.append((name, file.lines, int(file.header)))
     loaded.rows += inserted
+
+
+def _sample(name: str, readable: str) -> list[str]:
+    """The first lines of a file."""
+    start = sources.head(readable, HEAD).removeprefix(sources.UTF8_BOM)
+    if not start.strip(b"\r\n"):
+        raise problems.error(
+            name, f"is empty ({os.path.getsize(name)} bytes)", "check that it was written in full"
+        )
+    sample = [line + "\n" for line in start.decode("utf-8", "replace").split("\n")]
+    if len(start) > HEAD - 4 and len(sample) > 1:
+        sample.pop()  # cut off in the middle
+    return sample
+
+
+def _note_blank_lines(loaded: _Loaded, name: str, structure: scan.Structure) -> None:
+    """Notes blank lines, unless they only end the file."""
+    if not structure.records or not structure.blank_total:
+        return
+    if structure.blank_lines[0] > structure.lines[structure.records - 1]:
+        return
+    shown = ", ".join(map(str, structure.blank_lines))
+    more = ", ..." if structure.blank_total > len(structure.blank_lines) else ""
+    count = problems.plural(
+        structure.blank_total, "blank line is no row", "blank lines are no rows"
+    )
+    loaded.notes.append(f"{name}: {count} (line {shown}{more})")
 
 
 def _as_utf8(name: str, options: ReadOptions, folder: str) -> str:
@@ -219,14 +269,13 @@ def _as_utf8(name: str, options: ReadOptions, folder: str) -> str:
     cr_only = b"\n" not in start.replace(b"\n\0", b"\n").replace(b"\0\n", b"\n") and b"\r" in start
     encoding = (options.encoding or "utf-8").lower().replace("_", "-")
     try:
-        known = "".encode(encoding)
+        codecs.lookup(encoding)
     except LookupError:
         raise problems.error(
             name, f"encoding={options.encoding!r} is unknown", "pass a name such as 'latin-1'"
         ) from None
     if encoding in ("utf-8", "utf8", "utf-8-sig") and not cr_only:
         return name
-    del known
     target = os.path.join(folder, f"utf8-{len(os.listdir(folder))}.csv")
     sources.transcode(name, encoding, target, cr_only=cr_only)
     return target
@@ -241,7 +290,7 @@ def _header(
         raise _damaged(name, damage, []) from None
     if not options.header:
         return [f"column_{i}" for i in range(1, len(first) + 1)], line
-    if len(first) > 1 and all(_is_number(text) for text in first):
+    if len(first) > 1 and all(is_number(text) for text in first):
         notes.append(
             f"{name}:{line}: every column name is a number; pass header=False if this is a row"
         )
@@ -291,18 +340,12 @@ def _check_names(loaded: _Loaded, target: str | None, required: Sequence[str]) -
 
 
 def _insert(
-    loaded: _Loaded,
-    name: str,
-    readable: str,
-    dialect: Dialect,
-    order: Sequence[int],
-    options: ReadOptions,
-    longest: int,
-    folder: str,
+    loaded: _Loaded, file: _File, order: Sequence[int], options: ReadOptions, folder: str
 ) -> int:
-    """Parses one file into ``raw``; returns the number of rows."""
+    """Parses one file into ``raw``; returns the number of rows, -1 when DuckDB gives up."""
     import duckdb
 
+    readable, dialect = file.readable, file.dialect
     path = readable
     if _GLOB_CHARACTERS & set(path):
         path = os.path.join(folder, f"link-{len(os.listdir(folder))}.csv")
@@ -314,8 +357,9 @@ def _insert(
     fields = ", ".join(f"'f{i}': 'VARCHAR'" for i in range(len(order)))
     rejects = f"rejects_{len(loaded.parts)}_{len(os.listdir(folder))}"
     size = ""
-    if longest > 1_000_000:
-        size = f", max_line_size={longest + 1024}, buffer_size={32 * (longest + 1024)}"
+    if file.longest > 1_000_000:
+        longest = 2 * file.longest + 1024  # quotes may be added
+        size = f", max_line_size={longest}, buffer_size={32 * longest}"
     statement = (
         f"INSERT INTO raw SELECT {select} FROM read_csv({kinds.sql(path)}, auto_detect=false, "
         f"header={str(options.header).lower()}, delim={kinds.sql(dialect.delimiter)}, "
@@ -329,24 +373,17 @@ def _insert(
         rows = loaded.connection.execute("SELECT count(*) FROM raw").fetchone()[0]
     except duckdb.Error as reason:
         first = str(reason).splitlines()[0]
-        if dialect == Dialect(","):
+        if file.plain:
             raise problems.error(
-                name, f"cannot be parsed ({first})", "check its quotes and line ends"
+                file.name, f"cannot be parsed ({first})", "check its quotes and line ends"
             ) from None
         return -1
     return int(rows) - loaded.rows
 
 
-def _rewrite(
-    loaded: _Loaded,
-    name: str,
-    readable: str,
-    dialect: Dialect,
-    names: Sequence[str],
-    options: ReadOptions,
-    folder: str,
-) -> tuple[str, scan.LineMap]:
+def _rewrite(loaded: _Loaded, file: _File, options: ReadOptions, folder: str) -> None:
     """Parses the file with the exact parser, handles ragged rows, writes it in plain form."""
+    name, names = file.name, file.names
     target = os.path.join(folder, f"plain-{len(os.listdir(folder))}.csv")
     kept: list[int] = []
     found: list[Problem] = []
@@ -354,7 +391,7 @@ def _rewrite(
     try:
         with open(target, "w", encoding="utf-8", newline="") as out:
             for number, (line, fields) in enumerate(
-                dialects.records(sources.lines(readable), dialect)
+                dialects.records(sources.lines(file.readable), file.dialect)
             ):
                 if number or not options.header:
                     loaded.rows_in_file += 1
@@ -378,9 +415,9 @@ def _rewrite(
         raise _damaged(name, damage, names) from None
     if found:
         raise problems.error_for(found, total)
-    lines = scan.LineMap()
-    lines.add(np.asarray(kept, np.int64))
-    return target, lines
+    file.readable, file.dialect, file.plain = target, Dialect(","), True
+    file.lines = scan.LineMap()
+    file.lines.add(np.asarray(kept, np.int64))
 
 
 def _ragged(name: str, line: int, fields: Sequence[str], names: Sequence[str]) -> Problem:
@@ -412,204 +449,3 @@ def _damaged(name: str, damage: dialects.Damaged, names: Sequence[str]) -> Excep
 
 def _renamed(reason: Exception, was: str, name: str) -> Exception:
     return type(reason)(str(reason).replace(was, name))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def typed_table(
-    connection: Any,
-    names: Sequence[str],
-    options: ReadOptions,
-    where: kinds.Where,
-    *,
-    label: str,
-    schema: Mapping[str, str] | None,
-    target: str | None,
-    task: str | None,
-    files: Sequence[str],
-    rows: int,
-    rows_in_file: int,
-    reports: list[RowReport],
-    reported: int,
-    notes: list[str],
-    ready: Mapping[str, tuple[Column, Values]] | None = None,
-    order: Sequence[str] | None = None,
-) -> Table:
-    """Infers and converts the columns of ``raw`` and joins those that are ``ready`` already."""
-
-    def query(statement: str) -> list[tuple[Any, ...]]:
-        return list(connection.execute(statement).fetchall())
-
-    declared = kinds.parse_declared(schema, [*names, *(ready or {})], label)
-    if target in names:
-        index = list(names).index(str(target))
-        if query(f"SELECT count(c{index}) FROM raw")[0][0] == 0:
-            file, line = where(0)
-            raise problems.error(
-                file,
-                f"the target is missing in all {rows:,} rows, from here to the end",
-                "choose another target, or fill the column in",
-                line=line,
-                column=target,
-            )
-    found = kinds.infer(query, names, declared, options, where)
-    if found.problems:
-        raise problems.error_for(found.problems)
-    cells = _Cells(query, found.columns, options, where)
-    bad = cells.find()
-    keep = np.ones(rows, bool)
-    for row, problem in bad:
-        dropped = options.on_bad_rows == "skip"
-        if len(reports) < REPORTED_ROWS:
-            text = f"column {problem.column!r}: {problem.text}"
-            reports.append(RowReport(problem.file, problem.line or 0, text, dropped))
-        if dropped:
-            keep[row] = False
-    values = {
-        column.name: _values(connection, f"c{i}", column, options)
-        for i, column in enumerate(found.columns)
-    }
-    by_name = {column.name: column for column in found.columns}
-    for name, (column, column_values) in (ready or {}).items():
-        by_name[name], values[name] = column, column_values
-    final = list(order or names)
-    kept = np.flatnonzero(keep)
-    if len(kept) < rows:
-        values = {name: part.take(kept) for name, part in values.items()}
-    return Table(
-        label=label,
-        columns=[by_name[name] for name in final],
-        values={name: values[name] for name in final},
-        rows=kept,
-        where=where,
-        target=target,
-        task=task,
-        notes=[*notes, *found.notes],
-        reports=reports,
-        reported=reported + rows - len(kept),
-        rows_in_file=rows_in_file,
-        options=options,
-        files=files,
-    )
-
-
-@dataclass
-class _Cells:
-    """Cells that do not fit the kind of their column."""
-
-    query: kinds.Query
-    columns: Sequence[Column]
-    options: ReadOptions
-    where: kinds.Where
-
-    def find(self) -> list[tuple[int, Problem]]:
-        """All of them as (row, problem); raises when bad rows are errors."""
-        found: list[tuple[int, Problem]] = []
-        total = 0
-        strict = self.options.on_bad_rows == "error"
-        for index, column in enumerate(self.columns):
-            fits = self._fits(index, column)
-            if fits is None:
-                continue
-            present, good = self.query(
-                f"SELECT count(c{index}), count(*) FILTER ({fits}) FROM raw"
-            )[0]
-            if present == good:
-                continue
-            total += present - good
-            cells = self.query(
-                f"SELECT rowid, c{index} FROM raw WHERE c{index} IS NOT NULL AND NOT "
-                f"coalesce({fits}, false) ORDER BY rowid"
-                + (f" LIMIT {problems.MAX_PROBLEMS}" if strict else "")
-            )
-            for row, text in cells:
-                found.append((int(row), self._problem(int(row), text, column, good, present)))
-        found.sort(key=lambda pair: pair[0])
-        if found and strict:
-            raise problems.error_for([problem for _, problem in found], total)
-        return found
-
-    def _fits(self, index: int, column: Column) -> str | None:
-        """SQL condition that a value fits its column's kind; None where everything does."""
-        name = f"c{index}"
-        if column.kind == "number":
-            return f"isfinite({kinds.number_sql(name, self.options)})"
-        if column.kind == "boolean":
-            return f"{kinds.boolean_sql(name)} IS NOT NULL"
-        if column.kind == "date":
-            return f"{kinds.date_sql(name, column.format or kinds.ISO)} IS NOT NULL"
-        return None
-
-    def _problem(self, row: int, text: str, column: Column, good: int, present: int) -> Problem:
-        file, line = self.where(row)
-        kind = f"a {column.kind}"
-        if column.kind == "date":
-            form = "YYYY-MM-DD" if column.format == kinds.ISO else column.format
-            kind = f"a date of the form {form}"
-        reason = f"{problems.shown(text)} is not {kind} ({good:,} of {present:,} values are)"
-        if column.kind == "number" and _is_number(text):
-            bare = text.strip().lstrip("+-").lower()
-            reason = f"{problems.shown(text)} is not a finite number"
-            if bare[:1].isdigit() or bare[:1] == ".":
-                reason = f"{problems.shown(text)} is beyond the largest float64, 1.8e308"
-        return Problem(
-            file, line, column.name, reason,
-            f"correct the cell, declare schema={{{column.name!r}: 'category'}} if the column is "
-            "meant so, or pass on_bad_rows='skip' or 'fill'",
-        )  # fmt: skip
-
-
-def _values(connection: Any, name: str, column: Column, options: ReadOptions) -> Values:
-    """One column out of DuckDB as NumPy."""
-
-    def fetch(expression: str) -> Any:
-        return connection.execute(f"SELECT {expression} AS v FROM raw").fetchnumpy()["v"]
-
-    if column.kind == "number":
-        number = kinds.number_sql(name, options)
-        values = _filled(fetch(number), np.nan).astype(np.float64, copy=False)
-        return Values("number", np.where(np.isfinite(values), values, np.nan))
-    if column.kind == "boolean":
-        return Values("boolean", _filled(fetch(kinds.boolean_sql(name)), np.nan))
-    if column.kind == "date":
-        dates = fetch(kinds.date_sql(name, column.format or kinds.ISO))
-        days = _filled(dates, np.datetime64("NaT")).astype("datetime64[us]")
-        return Values("date", days)
-    if column.kind == "category":
-        levels = connection.execute(
-            f"SELECT DISTINCT trim({name}) AS v FROM raw WHERE {name} IS NOT NULL ORDER BY v"
-        ).fetchall()
-        connection.execute("DROP TABLE IF EXISTS levels")
-        connection.execute(
-            f"CREATE TEMP TABLE levels AS SELECT v, row_number() OVER (ORDER BY v) - 1 AS code "
-            f"FROM (SELECT DISTINCT trim({name}) AS v FROM raw WHERE {name} IS NOT NULL)"
-        )
-        codes = connection.execute(
-            f"SELECT coalesce(code, -1)::INTEGER AS v FROM raw LEFT JOIN levels "
-            f"ON trim({name}) = levels.v ORDER BY raw.rowid"
-        ).fetchnumpy()["v"]
-        return Values("category", np.asarray(codes, np.int32), tuple(row[0] for row in levels))
-    if column.kind == "ignore":
-        return Values("ignore", np.empty(_count(connection), np.int8))
-    texts = _filled(fetch(name), None)
-    return Values(column.kind, texts)
-
-
-def _count(connection: Any) -> int:
-    return int(connection.execute("SELECT count(*) FROM raw").fetchone()[0])
-
-
-def _filled(values: Any, fill: Any) -> NDArray[Any]:
-    if isinstance(values, np.ma.MaskedArray):
-        if values.dtype == object:
-            result = np.array(values.data, dtype=object)
-            result[np.ma.getmaskarray(values)] = fill
-            return result
-        return np.asarray(values.filled(fill))
-    return np.asarray(values)
