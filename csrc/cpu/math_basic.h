@@ -1,0 +1,66 @@
+// What the elementary functions are made of: bits of floating-point numbers, rounding, polynomials.
+#pragma once
+
+#if defined(__CUDACC_RTC__) || defined(__CUDACC__)
+#define SAMARA_FUNCTION __device__ __forceinline__ static
+#else
+// Static and always inlined: no copy is emitted that the linker could share between instruction
+// sets.
+#define SAMARA_FUNCTION [[gnu::always_inline, maybe_unused]] static inline
+#endif
+
+namespace samara::math {
+
+SAMARA_FUNCTION unsigned bits_of(float x) { return __builtin_bit_cast(unsigned, x); }
+SAMARA_FUNCTION unsigned long long bits_of(double x) {
+  return __builtin_bit_cast(unsigned long long, x);
+}
+SAMARA_FUNCTION float float_of(unsigned bits) { return __builtin_bit_cast(float, bits); }
+SAMARA_FUNCTION double double_of(unsigned long long bits) {
+  return __builtin_bit_cast(double, bits);
+}
+
+inline constexpr float infinity_f = __builtin_huge_valf();
+inline constexpr double infinity_d = __builtin_huge_val();
+inline constexpr float nan_f = __builtin_nanf("");
+inline constexpr double nan_d = __builtin_nan("");
+
+SAMARA_FUNCTION float abs(float x) { return __builtin_fabsf(x); }
+SAMARA_FUNCTION double abs(double x) { return __builtin_fabs(x); }
+SAMARA_FUNCTION float copysign(float x, float y) { return __builtin_copysignf(x, y); }
+SAMARA_FUNCTION double copysign(double x, double y) { return __builtin_copysign(x, y); }
+SAMARA_FUNCTION float sqrt(float x) { return __builtin_sqrtf(x); }
+SAMARA_FUNCTION double sqrt(double x) { return __builtin_sqrt(x); }
+SAMARA_FUNCTION float rsqrt(float x) { return 1.0f / __builtin_sqrtf(x); }
+SAMARA_FUNCTION double rsqrt(double x) { return 1.0 / __builtin_sqrt(x); }
+SAMARA_FUNCTION float floor(float x) { return __builtin_floorf(x); }
+SAMARA_FUNCTION double floor(double x) { return __builtin_floor(x); }
+SAMARA_FUNCTION float ceil(float x) { return __builtin_ceilf(x); }
+SAMARA_FUNCTION double ceil(double x) { return __builtin_ceil(x); }
+SAMARA_FUNCTION float trunc(float x) { return __builtin_truncf(x); }
+SAMARA_FUNCTION double trunc(double x) { return __builtin_trunc(x); }
+// Half to even.
+SAMARA_FUNCTION float round(float x) { return __builtin_rintf(x); }
+SAMARA_FUNCTION double round(double x) { return __builtin_rint(x); }
+// The remainder with the sign of x, and the one nearest to zero.
+SAMARA_FUNCTION float fmod(float x, float y) { return __builtin_fmodf(x, y); }
+SAMARA_FUNCTION double fmod(double x, double y) { return __builtin_fmod(x, y); }
+SAMARA_FUNCTION float remainder(float x, float y) { return __builtin_remainderf(x, y); }
+SAMARA_FUNCTION double remainder(double x, double y) { return __builtin_remainder(x, y); }
+
+// c0 + x (c1 + x (c2 + ...))
+template <class T>
+SAMARA_FUNCTION T polynomial(T, T last) {
+  return last;
+}
+template <class T, class... Rest>
+SAMARA_FUNCTION T polynomial(T x, T first, T second, Rest... rest) {
+  return first + x * polynomial(x, second, rest...);
+}
+
+// Adding and subtracting this constant rounds to the nearest integer (half to even), which then
+// also stands in the low bits of the sum.
+inline constexpr float rounding_f = 12582912.0f;          // 1.5 * 2^23
+inline constexpr double rounding_d = 6755399441055744.0;  // 1.5 * 2^52
+
+}  // namespace samara::math
