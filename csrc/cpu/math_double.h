@@ -34,14 +34,16 @@ SAMARA_FUNCTION double power_of_two(unsigned long long biased) {
   return double_of((biased - 2048 + 1023) << 52);
 }
 
+// x 2^(biased - 2048) for any exponent: two factors, because the power alone may be out of range.
+SAMARA_FUNCTION double scale_by_power(double x, unsigned long long biased) {
+  const unsigned long long half = biased >> 1;
+  return x * power_of_two(half + 1024) * power_of_two(biased - half + 1024);
+}
+
 SAMARA_FUNCTION double exp(double x) {
   const double low = x < -746.0 ? -746.0 : x;
   const ExpParts parts = exp_parts(low > 710.0 ? 710.0 : low);
-  // Two factors, because 2^n alone may be out of range; both halves are biased again.
-  const unsigned long long half = parts.biased >> 1;
-  const double first = power_of_two(half + 1024);
-  const double second = power_of_two(parts.biased - half + 1024);
-  return (1.0 + parts.tail) * first * second;
+  return scale_by_power(1.0 + parts.tail, parts.biased);
 }
 
 SAMARA_FUNCTION double expm1(double x) {
@@ -85,9 +87,16 @@ SAMARA_FUNCTION double log(double x) {
   return x > 0.0 && x < infinity_d ? value : special;
 }
 
+// With e^-x = 2^n (1 + tail) and p = 2^-|n|, 1 + e^-x is 1 + (p + p tail) for n < 0, and 2^n times
+// 1 + (p + tail) otherwise, which never overflows.
 SAMARA_FUNCTION double sigmoid(double x) {
-  const double z = exp(-abs(x));
-  return (x < 0.0 ? z : 1.0) / (1.0 + z);
+  const double low = x < -746.0 ? -746.0 : x;
+  const ExpParts parts = exp_parts(low > 746.0 ? -746.0 : -low);
+  const bool negative = parts.biased < 2048;
+  const unsigned long long mirrored = negative ? parts.biased : 4096 - parts.biased;
+  const double p = power_of_two(mirrored < 1848 ? 1848 : mirrored);
+  const double sum = 1.0 + (p + (negative ? p * parts.tail : parts.tail));
+  return scale_by_power(1.0 / sum, negative ? 2048 : mirrored);
 }
 
 SAMARA_FUNCTION double tanh(double x) {

@@ -68,9 +68,16 @@ SAMARA_FUNCTION float expm1(float x) {
   return abs(x) < 0x1p-25f ? x : value;
 }
 
+// With e^-x = 2^n (1 + tail) and p = 2^-|n|, 1 + e^-x is 1 + (p + p tail) for n < 0, and 2^n times
+// 1 + (p + tail) otherwise, which never overflows.
 SAMARA_FUNCTION float sigmoid(float x) {
-  const float z = exp(-abs(x));
-  return (x < 0.0f ? z : 1.0f) / (1.0f + z);
+  const float low = x < -104.0f ? -104.0f : x;
+  const ExpPartsF parts = exp_parts(low > 104.0f ? -104.0f : -low);
+  const int n = static_cast<int>(parts.n);
+  const int distance = n < 0 ? -n : n;
+  const float p = power_of_two_f(static_cast<unsigned>(distance > 100 ? -100 : -distance));
+  const float sum = 1.0f + (p + (n < 0 ? p * parts.tail : parts.tail));
+  return scale_by_power(1.0f / sum, static_cast<unsigned>(n < 0 ? 0 : -n));
 }
 
 SAMARA_FUNCTION float tanh(float x) {
