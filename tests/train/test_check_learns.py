@@ -20,8 +20,9 @@ def network():
 def test_a_sound_model_passes_and_is_left_as_it_was():
     model = network()
     before = {name: p.detach().numpy().copy() for name, p in model.named_parameters()}
+    samara.seed(5)
     stream = samara.rand(3).numpy()
-    samara.seed(1)
+    samara.seed(5)
     report = check_learns(model, (X, Y))
     assert report
     assert report.passed

@@ -163,9 +163,10 @@ def check_labels(
             f"fit: the labels in {name} run {low}..{high} for {n_classes} outputs: they count "
             f"from 1. Expected 0..{n_classes - 1}. Fix: pass {name} - 1."
         )
+    row = _row_of(labels, high, rows)
     raise DataError(
-        f"fit: {name} row {_row_of(labels, high, rows)} holds label {high}, but the model has "
-        f"{n_classes} outputs. Expected class codes 0..{n_classes - 1}. Fix: give the last layer {high + 1} outputs, "
+        f"fit: {name} row {row} holds label {high}, but the model has {n_classes} outputs. "
+        f"Expected class codes 0..{n_classes - 1}. Fix: give the last layer {high + 1} outputs, "
         "or map the labels with np.unique(y, return_inverse=True)[1]."
     )
 
