@@ -1,0 +1,297 @@
+"""One record per operation: everything that is known about it, in one place.
+
+`operation` wraps a native operation (registered in csrc/ops), `composite` a Python function written
+with other operations. From the records come the functions of the namespace, the tensor methods,
+their in-place forms, the tests (tests/ops/test_ops.py runs over every record) and the documentation.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import samara._core as _core
+from samara._core import DType, Operation
+from samara.dtypes import ALL, COMPLEX, FLOAT, INTEGER, NUMERIC, REAL
+from samara.errors import ArgumentError
+
+__all__ = [
+    "ALL",
+    "COMPLEX",
+    "FLOAT",
+    "INTEGER",
+    "NUMERIC",
+    "REAL",
+    "RECORDS",
+    "ErrorSample",
+    "Record",
+    "Sample",
+    "composite",
+    "operation",
+    "signature_of",
+]
+
+Function = Callable[..., Any]
+
+
+class Sample:
+    """Arguments of one call: NumPy arrays stand at tensor positions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args = args
+        self.kwargs = kwargs
+
+    def __repr__(self) -> str:
+        """The call's arguments, arrays as dtype and shape."""
+
+        def show(value: Any) -> str:
+            if isinstance(value, np.ndarray):
+                return f"{value.dtype}{list(value.shape)}"
+            return repr(value)
+
+        parts = [show(value) for value in self.args]
+        parts += [f"{name}={show(value)}" for name, value in self.kwargs.items()]
+        return f"({', '.join(parts)})"
+
+
+class ErrorSample(Sample):
+    """Arguments that must raise `error` with a message that matches the pattern `match`."""
+
+    def __init__(self, error: type[Exception], match: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.error = error
+        self.match = match
+
+
+@dataclass
+class Record:
+    """What is known about one operation; see `operation` for the fields."""
+
+    name: str
+    signature: str
+    doc: str
+    function: Function
+    native: str | None
+    ref: Function | None
+    grad: Function | None
+    dtypes: tuple[DType, ...]
+    onnx: str | None
+    ulp: float
+    condition: str | None
+    samples: Callable[[np.random.Generator], Sequence[Sample]]
+    errors: Callable[[], Sequence[ErrorSample]]
+    methods: tuple[str, ...]
+    aliases: tuple[str, ...]
+    in_place: Function | None
+    dim_form: Function | None
+    pointwise: bool
+    differentiable: bool
+
+
+RECORDS: dict[str, Record] = {}
+
+
+def _no_samples(_: np.random.Generator) -> Sequence[Sample]:
+    return ()
+
+
+def _no_errors() -> Sequence[ErrorSample]:
+    return ()
+
+
+def _add(record: Record) -> None:
+    if record.name in RECORDS:
+        raise ArgumentError(
+            f"operation: '{record.name}' is declared twice. Expected each name once. "
+            "Fix: choose another name."
+        )
+    RECORDS[record.name] = record
+
+
+def _output_type(name: str, outputs: object) -> object:
+    if outputs is None:
+        return None
+    if outputs is list:
+        return tuple
+    if isinstance(outputs, tuple):
+        return namedtuple(name, list(outputs))  # type: ignore[misc]
+    return outputs
+
+
+def operation(
+    signature: str,
+    *,
+    doc: str,
+    native: str | None = None,
+    ref: Function | None = None,
+    grad: Function | None = None,
+    dtypes: Iterable[DType] = FLOAT,
+    onnx: str | None = None,
+    ulp: float = 1,
+    condition: str | None = None,
+    samples: Callable[[np.random.Generator], Sequence[Sample]] = _no_samples,
+    errors: Callable[[], Sequence[ErrorSample]] = _no_errors,
+    methods: tuple[str, ...] | None = None,
+    aliases: tuple[str, ...] = (),
+    in_place: bool = False,
+    dim_form: Function | None = None,
+    outputs: object = None,
+    pointwise: bool = False,
+) -> Function:
+    """Declares an operation that has a native implementation and returns it as a function.
+
+    signature  e.g. "softmax(x, axis: int = -1)"; a parameter without a type is a tensor
+    native     the name in csrc/ops; the operation's own name by default
+    ref        the same in NumPy, on float64: the oracle of the tests
+    grad       rule(g, *tensors, output, **others) -> gradients, in ordinary operations
+    ulp        bound of the error against `ref` in units of the result dtype's last place
+    condition  "sum": the bound is relative to the sum of magnitudes instead of the result
+    methods    names installed on Tensor (its own name by default)
+    dim_form   who answers when the call says `dim=`, and as the method
+    outputs    None: one tensor; names: a named tuple; list: a tuple of tensors
+    """
+    name = signature[: signature.index("(")]
+    output_type = _output_type(name, outputs)
+    native_name = native or name
+
+    def make(**extra: Any) -> Function:
+        return Operation(
+            signature, native_name, output_type=output_type, rule=grad, doc=doc, **extra
+        )
+
+    function = make(dim_form=dim_form)
+    record = Record(
+        name=name,
+        signature=signature,
+        doc=doc,
+        function=function,
+        native=native_name,
+        ref=ref,
+        grad=grad,
+        dtypes=tuple(dtypes),
+        onnx=onnx,
+        ulp=ulp,
+        condition=condition,
+        samples=samples,
+        errors=errors,
+        methods=(name,) if methods is None else methods,
+        aliases=aliases,
+        in_place=make(in_place=True, name=f"{name}_") if in_place else None,
+        dim_form=dim_form,
+        pointwise=pointwise,
+        differentiable=function.differentiable,  # type: ignore[attr-defined]
+    )
+    function.record = record  # type: ignore[attr-defined]
+    _add(record)
+    if grad is not None:
+        _core.set_operator_rule(native_name, grad)
+    return function
+
+
+# PyTorch's spelling of parameters, for functions written in Python.
+_SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "dims": "axes"}
+
+
+def composite(
+    signature: str,
+    *,
+    doc: str,
+    ref: Function | None = None,
+    dtypes: Iterable[DType] = FLOAT,
+    onnx: str | None = None,
+    ulp: float = 4,
+    condition: str | None = None,
+    samples: Callable[[np.random.Generator], Sequence[Sample]] = _no_samples,
+    errors: Callable[[], Sequence[ErrorSample]] = _no_errors,
+    methods: tuple[str, ...] | None = None,
+    aliases: tuple[str, ...] = (),
+    dim_form: Function | None = None,
+    differentiable: bool = True,
+) -> Callable[[Function], Function]:
+    """Declares an operation written in Python with others; the decorated function runs.
+
+    The fields are those of `operation`.
+    """
+    name = signature[: signature.index("(")]
+
+    def decorate(function: Function) -> Function:
+        known = list(inspect.signature(function).parameters)
+        spellings = {k: v for k, v in _SPELLINGS.items() if v in known and k not in known}
+        for position, names in enumerate((("input", "self", "x1"), ("other", "x2"))):
+            if position < len(known):
+                spellings.update({k: known[position] for k in names if k not in known})
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if kwargs:
+                if dim_form is not None and ("dim" in kwargs or "keepdim" in kwargs):
+                    return dim_form(*args, **kwargs)
+                kwargs = {spellings.get(key, key): value for key, value in kwargs.items()}
+            return function(*args, **kwargs)
+
+        call.__name__ = call.__qualname__ = name
+        call.__module__ = "samara"
+        call.__doc__ = doc
+        record = Record(
+            name=name,
+            signature=signature,
+            doc=doc,
+            function=call,
+            native=None,
+            ref=ref,
+            grad=None,
+            dtypes=tuple(dtypes),
+            onnx=onnx,
+            ulp=ulp,
+            condition=condition,
+            samples=samples,
+            errors=errors,
+            methods=(name,) if methods is None else methods,
+            aliases=aliases,
+            in_place=None,
+            dim_form=dim_form,
+            pointwise=False,
+            differentiable=differentiable,
+        )
+        call.record = record  # type: ignore[attr-defined]
+        _add(record)
+        return call
+
+    return decorate
+
+
+_ANNOTATIONS = {
+    "Tensor": "Tensor",
+    "Tensor[]": "Sequence[Tensor]",
+    "bool": "bool",
+    "int": "int",
+    "float": "float",
+    "number": "complex",
+    "ints": "int | Sequence[int]",
+    "dtype": "DType",
+    "device": "Device | str",
+    "str": "str",
+}
+
+
+def signature_of(function: Operation) -> inspect.Signature:
+    """The signature of a native operation, as inspect shows it."""
+    parameters = []
+    for name, kind, optional, keyword_only, default in function.parameters:
+        annotation = _ANNOTATIONS[kind] + (" | None" if optional else "")
+        place = inspect.Parameter.KEYWORD_ONLY if keyword_only else None
+        parameters.append(
+            inspect.Parameter(
+                name,
+                place or inspect.Parameter.POSITIONAL_OR_KEYWORD,
+                default=inspect.Parameter.empty if default is ... else default,
+                annotation=annotation,
+            )
+        )
+    return inspect.Signature(parameters)
