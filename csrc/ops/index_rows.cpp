@@ -327,22 +327,28 @@ class Order {
   Tensor large_;
 };
 
+// The count is a constant for nearly all of a row, so that the loops vectorise.
+template <class T, int64_t kColumns>
+void add_columns(T* __restrict to, const T* __restrict from, int64_t step, const Order& order,
+                 int64_t begin, int64_t end) {
+  using Sum = Accumulator<T>;
+  typename Sum::type sums[kColumns];
+  for (int64_t c = 0; c < kColumns; ++c) sums[c] = Sum::widen(to[c]);
+  for (int64_t i = begin; i < end; ++i) {
+    const T* row = from + order.position(i) * step;
+    for (int64_t c = 0; c < kColumns; ++c) sums[c] = Sum::add(sums[c], Sum::widen(row[c]));
+  }
+  for (int64_t c = 0; c < kColumns; ++c) to[c] = Sum::narrow(sums[c]);
+}
+
 // to[0..length) += the rows at the positions [begin, end) of `order`.
 template <class T>
 void add_group_row(T* to, const T* from, int64_t step, const Order& order, int64_t begin,
                    int64_t end, int64_t length) {
-  using Sum = Accumulator<T>;
-  constexpr int64_t kColumns = 128;
-  typename Sum::type sums[kColumns];
-  for (int64_t start = 0; start < length; start += kColumns) {
-    const int64_t columns = std::min(kColumns, length - start);
-    for (int64_t c = 0; c < columns; ++c) sums[c] = Sum::widen(to[start + c]);
-    for (int64_t i = begin; i < end; ++i) {
-      const T* row = from + order.position(i) * step + start;
-      for (int64_t c = 0; c < columns; ++c) sums[c] = Sum::add(sums[c], Sum::widen(row[c]));
-    }
-    for (int64_t c = 0; c < columns; ++c) to[start + c] = Sum::narrow(sums[c]);
-  }
+  int64_t c = 0;
+  for (; c + 32 <= length; c += 32) add_columns<T, 32>(to + c, from + c, step, order, begin, end);
+  for (; c + 4 <= length; c += 4) add_columns<T, 4>(to + c, from + c, step, order, begin, end);
+  for (; c < length; ++c) add_columns<T, 1>(to + c, from + c, step, order, begin, end);
 }
 
 template <class T>
@@ -358,6 +364,27 @@ void add_group(const Geometry& g, T* to, const T* from, const Order& order, int6
   });
 }
 
+// Single elements into a span not much larger than their number: a table of sums serves better than
+// sorting. Only entries that are pointed to are ever touched.
+template <class T>
+void add_elements(T* x, const T* from, int64_t step, const int64_t* offsets, int64_t count,
+                  int64_t low, int64_t span) {
+  using Sum = Accumulator<T>;
+  if constexpr (std::is_same_v<typename Sum::type, T>) {
+    for (int64_t i = 0; i < count; ++i) x[offsets[i]] = Sum::add(x[offsets[i]], from[i * step]);
+  } else {
+    using Wide = typename Sum::type;
+    const Tensor table = empty({span * static_cast<int64_t>(sizeof(Wide))}, DType::uint8);
+    Wide* sums = static_cast<Wide*>(table.address());
+    for (int64_t i = 0; i < count; ++i) sums[offsets[i] - low] = Sum::widen(x[offsets[i]]);
+    for (int64_t i = 0; i < count; ++i) {
+      Wide& sum = sums[offsets[i] - low];
+      sum = Sum::add(sum, Sum::widen(from[i * step]));
+    }
+    for (int64_t i = 0; i < count; ++i) x[offsets[i]] = Sum::narrow(sums[offsets[i] - low]);
+  }
+}
+
 // A tile takes the groups of equal places that start in its part of the order.
 void add_kernel(TensorSpan outputs, TensorSpan inputs, const RowIndexing& indexing) {
   const Tensor& x = outputs[0];
@@ -365,6 +392,15 @@ void add_kernel(TensorSpan outputs, TensorSpan inputs, const RowIndexing& indexi
   const Geometry g(x, picked, indexing);
   const Offsets offsets(x, inputs.subspan(1), indexing, g.count);
   if (picked.elements() == 0) return;
+  if (g.inner.elements == 1 && g.outer.elements == 1) {
+    const auto [low, high] = std::minmax_element(offsets.data(), offsets.data() + g.count);
+    const int64_t span = *high - *low + 1;
+    if (span <= 8 * g.count)
+      return visit_dtype(x.dtype(), [&, low = *low](auto tag) {
+        using T = typename decltype(tag)::type;
+        add_elements<T>(x.data<T>(), picked.data<T>(), g.step, offsets.data(), g.count, low, span);
+      });
+  }
   const Order order(offsets.data(), g.count);
   const int64_t block = std::max<int64_t>(kGrain / g.inner.elements, 16);
   const int64_t blocks = (g.count + block - 1) / block;

@@ -208,6 +208,17 @@ void argwhere_forward(Call& call) {
 
 const Register argwhere_registered({.name = "argwhere", .forward = argwhere_forward});
 
+void nonzero_forward(Call& call) {
+  const Tensor& x = call.tensor(0);
+  if (x.rank() == 0)
+    fail(ErrorKind::shape, call.name(),
+         ": the tensor is 0-d and has no axis to count along. Expected one axis or more. Fix: use "
+         "argwhere, or reshape it to (1,).");
+  for (Tensor& column : nonzero_columns(x)) call.output(std::move(column));
+}
+
+const Register nonzero_registered({.name = "nonzero", .forward = nonzero_forward});
+
 }  // namespace
 
 Tensor index_get(const Tensor& x, const Dims& axes, std::span<const Tensor> indices) {

@@ -259,26 +259,46 @@ struct TopkAttributes {
 // Room for the candidates of select_few: more than k, so that the selection among them runs rarely.
 int64_t candidate_room(int64_t k) { return std::max<int64_t>(2 * k, 64); }
 
+// Whether one of `count` elements has a key below the limit; without branches, so that it
+// vectorises.
+template <class T, class Key>
+bool any_below(const T* x, Key limit, Key flip, int64_t count) {
+  bool any = false;
+  for (int64_t i = 0; i < count; ++i) any |= static_cast<Key>(sort_key(x[i]) ^ flip) < limit;
+  return any;
+}
+
 // Leaves the k smallest items, unordered, at the start of a buffer of candidate_room(k) and returns
 // how many it holds.
 template <class T>
 int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<T>::Item* buffer) {
   using Line = Row<T>;
+  using Key = typename Line::Key;
   const int64_t capacity = candidate_room(k);
-  int64_t held = 0;
-  typename Line::Key limit = static_cast<typename Line::Key>(~typename Line::Key{0});
-  for (int64_t i = 0; i < n; ++i) {
-    typename Line::Key key = sort_key(x[i]);
-    if (largest) key = static_cast<typename Line::Key>(~key);
-    // An equal key further on loses to those held, once k of them are.
-    if (key > limit || (key == limit && held >= k)) continue;
-    buffer[held++] = Line::item(x[i], i, largest);
-    if (held < capacity) continue;
+  const Key flip = largest ? static_cast<Key>(~Key{0}) : Key{0};
+  int64_t held = 0, i = 0;
+  const auto keep = [&](int64_t place) {
+    buffer[held++] = Line::item(x[place], place, largest);
+    return held == capacity;
+  };
+  while (i < n && !keep(i)) ++i;
+  while (i < n) {
     std::nth_element(buffer, buffer + k - 1, buffer + held);
     held = k;
-    const int64_t worst = place_of(buffer[k - 1]);
-    limit = sort_key(x[worst]);
-    if (largest) limit = static_cast<typename Line::Key>(~limit);
+    // From here on only a smaller key gets in: an equal one comes later than those held.
+    const Key limit = static_cast<Key>(sort_key(x[place_of(buffer[k - 1])]) ^ flip);
+    ++i;
+    for (bool full = false; i < n && !full;) {
+      constexpr int64_t kStride = 16;
+      const int64_t stop = std::min(i + kStride, n);
+      if (stop == i + kStride && !any_below(x + i, limit, flip, kStride)) {
+        i = stop;
+        continue;
+      }
+      for (; i < stop && !full; ++i)
+        full = static_cast<Key>(sort_key(x[i]) ^ flip) < limit && keep(i);
+      if (full) --i;
+    }
   }
   return held;
 }
