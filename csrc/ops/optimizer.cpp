@@ -101,8 +101,8 @@ void FusedOptimizer::collect() {
     if (!gradient) continue;
     if (!(gradient.shape() == parameter.shape()) || gradient.device() != parameter.device())
       fail(ErrorKind::shape, "optimizer.step: the gradient of parameter ", i, " has shape ",
-           to_text(gradient.shape()), " on ", to_text(gradient.device()), ". Expected ",
-           to_text(parameter.shape()), " on ", to_text(parameter.device()),
+           gradient.shape(), " on ", to_text(gradient.device()), ". Expected ", parameter.shape(),
+           " on ", to_text(parameter.device()),
            ". Fix: assign a gradient of the parameter's shape, or none.");
     // A parameter may have been cast since the optimizer was made.
     slot.kernels = &kernels_of(parameter.dtype());
@@ -203,12 +203,25 @@ OptimizerConstants FusedOptimizer::constants_of(const Slot& slot) const {
   return c;
 }
 
+// The state tensor, made or, when the parameter was cast or moved since, converted.
 void FusedOptimizer::make_state(Slot& slot, int which, double value) {
   Tensor& state = slot.state[static_cast<size_t>(which)];
-  if (state) return;
   const Tensor& parameter = slot.parameter;
-  state = zeros(parameter.shape(), state_dtype(parameter.dtype()), parameter.device());
-  if (value != 0) fill(state, Value(value));
+  const DType dtype = state_dtype(parameter.dtype());
+  if (!state) {
+    state = zeros(parameter.shape(), dtype, parameter.device());
+    if (value != 0) fill(state, Value(value));
+    return;
+  }
+  if (!(state.shape() == parameter.shape()))
+    fail(ErrorKind::shape, "optimizer.step: a parameter now has shape ", parameter.shape(),
+         " and its state has shape ", state.shape(),
+         ". Expected a parameter that keeps its shape. Fix: make a new optimizer after changing "
+         "parameters.");
+  if (state.dtype() == dtype && state.device() == parameter.device()) return;
+  Tensor converted = empty(parameter.shape(), dtype, parameter.device());
+  copy_into(converted, state);
+  state = std::move(converted);
 }
 
 void FusedOptimizer::prepare(Work& work) {

@@ -167,23 +167,21 @@ def settle(module: Module, call_code: Any, kind: type) -> None:
 def _settle_one(module: Module, path: str, token: str, era: Era) -> None:
     attributes = module.__dict__
     pending: dict[str, Parameter] = attributes.get("_pending") or {}
-    waiting = {}
+    waiting = False
     for name, parameter in pending.items():
         if isinstance(parameter, UninitializedParameter):
-            waiting[name] = parameter
-            continue
-        if parameter._place is None:
+            waiting = True
+        elif parameter._place is None:
             _fill(parameter, era, Place(token, f"{path}.{name}" if path else name))
-        attributes[name] = parameter
+    if waiting:
+        return
+    attributes.pop("_pending", None)
+    attributes.update(pending)
+    attributes["_settled"] = True
     # Those in lists and dicts have values already; from now on they are redrawn by their names.
     for name, value in _tree.members(module):
-        if isinstance(value, Parameter) and value._place is None and name not in waiting:
+        if isinstance(value, Parameter) and value._place is None:
             value._place = Place(token, f"{path}.{name}" if path else name)
-    if waiting:
-        attributes["_pending"] = waiting
-    else:
-        attributes.pop("_pending", None)
-        attributes["_settled"] = True
 
 
 def _fill(parameter: Parameter, era: Era, place: Place) -> None:

@@ -223,9 +223,9 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """y = log(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
+    """y = log(1 + e^(beta x)) / beta.
 
-    `x: [*S]` -> `[*S]`.
+    `x: [*S]` -> `[*S]`. `threshold` is accepted for compatibility; no x overflows.
 
     >>> import samara
     >>> round(Softplus()(samara.zeros(1)).item(), 4)
@@ -239,12 +239,9 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        if self.beta == 1.0 and self.threshold == 20.0:
+        if self.beta == 1.0:
             return samara.softplus(input)
-        scaled = input * self.beta
-        return samara.where(
-            scaled > self.threshold, input, samara.softplus(scaled) * (1.0 / self.beta)
-        )
+        return samara.softplus(input * self.beta) * (1.0 / self.beta)
 
     def extra_repr(self) -> str:
         """The scale and threshold."""

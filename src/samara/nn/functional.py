@@ -220,7 +220,7 @@ def binary_cross_entropy_with_logits(
 ) -> Tensor:
     """-(p y log s(x) + (1 - y) log(1 - s(x))), s the sigmoid and p = pos_weight.
 
-    Computed as (1 - y) x + (1 + (p - 1) y) softplus(-x), which loses no digits for large |x|.
+    Computed as (1 - y) softplus(x) + p y softplus(-x), which loses no digits for any x.
     `input: [*S]`, `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
 
     >>> import samara
@@ -230,10 +230,8 @@ def binary_cross_entropy_with_logits(
     """
     check_same_shape("binary_cross_entropy_with_logits", input, target)
     y = target if target.dtype == input.dtype else target.to(input.dtype)
-    tail = softplus(-input)
-    if pos_weight is not None:
-        tail = (1.0 + (pos_weight - 1.0) * y) * tail
-    loss = (1.0 - y) * input + tail
+    positive = y if pos_weight is None else pos_weight * y
+    loss = (1.0 - y) * softplus(input) + positive * softplus(-input)
     if weight is not None:
         loss = loss * weight
     return _reduce("binary_cross_entropy_with_logits", loss, reduction)

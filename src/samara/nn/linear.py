@@ -87,22 +87,22 @@ class Linear(Module):
         self.out_features = check_size("Linear", "out_features", out_features)
         self._options = {"device": device, "dtype": dtype}
         self._init = None if init is None else _init.get(init)
+        self._has_bias = bool(bias)
         if in_features is None:
             self.in_features = None
             self.weight = UninitializedParameter()
+            self.bias = UninitializedParameter() if bias else None
         else:
-            self.in_features = check_size("Linear", "in_features", in_features)
-            self._make_weight(self.in_features)
-        if bias:
+            self._make_parameters(check_size("Linear", "in_features", in_features))
+
+    def _make_parameters(self, in_features: int) -> None:
+        self.in_features = in_features
+        self.weight = Parameter(samara.empty(self.out_features, in_features, **self._options))
+        if self._has_bias:
             self.bias = Parameter(samara.empty(self.out_features, **self._options))
         else:
             self.register_parameter("bias", None)
-        if in_features is not None:
-            self.reset_parameters()
-
-    def _make_weight(self, in_features: int) -> None:
-        self.in_features = in_features
-        self.weight = Parameter(samara.empty(self.out_features, in_features, **self._options))
+        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
@@ -132,14 +132,16 @@ class Linear(Module):
         self._adopt_shape("weight", (self.out_features, x.shape[-1]))
 
     def _adopt_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if name == "weight" and len(shape) == 2 and shape[0] == self.out_features:
-            waiting = self.__dict__["_pending"].get("weight")
-            self._make_weight(shape[1])
-            self.reset_parameters()
-            if waiting is not None and waiting._initializer is not None:
-                self._initialize("weight", waiting._initializer)
-            if waiting is not None and not waiting.requires_grad:
-                self.__dict__["_pending"]["weight"].requires_grad_(False)
+        if name != "weight" or len(shape) != 2 or shape[0] != self.out_features:
+            return
+        placeholders = dict(self.__dict__["_pending"])
+        self._make_parameters(shape[1])
+        for own, placeholder in placeholders.items():
+            parameter = self.__dict__["_pending"][own]
+            # What was said of the placeholder holds for the parameter.
+            if placeholder._initializer is not None:
+                parameter._initializer = placeholder._initializer
+            parameter.requires_grad_(placeholder.requires_grad)
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*, in_features]` -> `[*, out_features]`."""
@@ -147,7 +149,7 @@ class Linear(Module):
 
     def extra_repr(self) -> str:
         """The sizes."""
-        has_bias = self.bias is not None
+        has_bias = self._has_bias and self._holds("bias")
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={has_bias}"
 
 

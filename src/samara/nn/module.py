@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import samara
 from samara import Tensor
+from samara.dtypes import DType
 from samara.errors import ArgumentError, SamaraError, ShapeError
 from samara.nn import _pending, _tree
 from samara.nn.hooks import RemovableHandle
@@ -258,11 +259,11 @@ class Module:
                 f"register_parameter({name!r}): received {type(param).__name__}. Expected "
                 "nn.Parameter or None. Fix: nn.Parameter(value)."
             )
-        attributes.pop(name, None)
-        (attributes.get("_pending") or {}).pop(name, None)
         if param is None or (self._settled and param._initializer is None):
+            (attributes.get("_pending") or {}).pop(name, None)
             attributes[name] = param
             return
+        attributes.pop(name, None)  # or it would hide the pending one
         param._held = True
         attributes.setdefault("_pending", {})[name] = param
         attributes["_settled"] = attributes["_ready"] = False
@@ -303,6 +304,11 @@ class Module:
                 f"{type(self).__name__}: the name {name!r} is reserved for nn.Module itself. "
                 "Expected a name that Module does not use. Fix: choose another name."
             )
+
+    def _holds(self, name: str) -> bool:
+        """Whether a parameter of that name is there, without giving it its values."""
+        attributes = self.__dict__
+        return name in (attributes.get("_pending") or ()) or attributes.get(name) is not None
 
     def _initialize(self, name: str, initializer: Initializer) -> None:
         """Fill one of our parameters: when the model is first used, or at once after that."""
@@ -510,7 +516,7 @@ class Module:
         for value in args:
             if isinstance(value, Tensor):
                 device, dtype = value.device, value.dtype
-            elif isinstance(value, samara.dtype):
+            elif isinstance(value, DType):
                 dtype = value
             else:
                 device = value

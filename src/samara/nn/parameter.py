@@ -41,6 +41,12 @@ class Parameter(Tensor):
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         pass
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _copy(self, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (type(self), self.detach(), self.requires_grad, _marks(self))
+
     def __repr__(self) -> str:
         return f"Parameter containing:\n{Tensor.__repr__(self.detach())}"
 
@@ -80,6 +86,12 @@ class Buffer(Tensor):
     def __init__(self, data: Any = None, *, persistent: bool = True) -> None:
         pass
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return _copy(self, memo)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuild, (type(self), self.detach(), False, _marks(self))
+
 
 def _as_subclass(cls: Any, data: Any, requires_grad: bool) -> Any:
     import samara
@@ -88,4 +100,26 @@ def _as_subclass(cls: Any, data: Any, requires_grad: bool) -> Any:
         data = samara.empty(0)
     elif not isinstance(data, Tensor):
         data = samara.asarray(data)
-    return Tensor._make_subclass(cls, data, requires_grad)
+    tensor = Tensor.__new__(cls, data)
+    if requires_grad:
+        tensor.requires_grad_()
+    return tensor
+
+
+def _marks(tensor: Any) -> dict[str, Any]:
+    """The attributes that travel with a copy; an initialiser that is still to run does not."""
+    dropped = ("_initializer", "_preview", "_held")
+    return {name: value for name, value in vars(tensor).items() if name not in dropped}
+
+
+def _rebuild(cls: Any, data: Tensor, requires_grad: bool, marks: dict[str, Any]) -> Any:
+    tensor = _as_subclass(cls, data, requires_grad)
+    vars(tensor).update(marks)
+    return tensor
+
+
+def _copy(tensor: Any, memo: dict[int, Any]) -> Any:
+    if id(tensor) not in memo:
+        data = tensor.detach().clone()
+        memo[id(tensor)] = _rebuild(type(tensor), data, tensor.requires_grad, _marks(tensor))
+    return memo[id(tensor)]

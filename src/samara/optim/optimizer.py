@@ -226,7 +226,7 @@ class Optimizer:
         if steps == 0:
             return {}
         entry: dict[str, Any] = {"step": steps} if self.counts_steps else {}
-        for name, tensor in zip(self.state_names, tensors, strict=True):
+        for name, tensor in zip(self.state_names, tensors, strict=False):
             if tensor is not None:
                 entry[name] = tensor
         return entry
