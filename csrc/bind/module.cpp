@@ -91,5 +91,6 @@ NB_MODULE(_core, m) {
   add_part<add_autograd_functions>(m);
   add_part<add_interchange_functions>(m);
   add_part<add_random_functions>(m);
+  add_part<add_optimizer_type>(m);
   add_functions(m);
 }

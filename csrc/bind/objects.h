@@ -64,6 +64,7 @@ void add_operation_type(PyObject* module);
 void add_autograd_functions(PyObject* module);
 void add_interchange_functions(PyObject* module);
 void add_random_functions(PyObject* module);
+void add_optimizer_type(PyObject* module);
 
 // Implemented in interchange.cpp.
 int get_buffer(PyObject* self, Py_buffer* view, int flags);

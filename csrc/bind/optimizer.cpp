@@ -9,8 +9,6 @@
 
 namespace samara::bind {
 
-void add_optimizer_type(PyObject* module);
-
 namespace {
 
 // From this many elements on other Python threads may run during a step.
