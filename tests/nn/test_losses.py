@@ -164,14 +164,15 @@ def test_shapes_that_would_broadcast_raise(loss, given, wanted):
     assert "Fix: " in text
 
 
-def test_the_fix_that_is_offered_works():
-    prediction, target = samara.ones(32, 1), samara.zeros(32)
-    with pytest.raises(ShapeError, match=r"prediction\.squeeze\(-1\)"):
-        F.mse_loss(prediction, target)
-    assert F.mse_loss(prediction.squeeze(-1), target).item() == 1.0
-    with pytest.raises(ShapeError, match=r"target\.squeeze\(-1\)"):
-        F.mse_loss(target, prediction)
-    assert F.mse_loss(target, prediction.squeeze(-1)).item() == 1.0
+@pytest.mark.parametrize("loss", [F.mse_loss, F.binary_cross_entropy_with_logits])
+@pytest.mark.parametrize(("given", "wanted"), [((32, 1), (32,)), ((32,), (32, 1))])
+def test_the_fix_that_is_offered_works(loss, given, wanted):
+    prediction, target = samara.ones(given), samara.zeros(wanted)
+    with pytest.raises(ShapeError, match=r"target\.reshape\(\(32,") as caught:
+        loss(prediction, target)
+    fix = str(caught.value).rpartition(" with ")[2].rstrip(".")
+    fixed = eval(fix, {"target": target})
+    assert loss(prediction, fixed).shape == ()
 
 
 def test_classes_counted_from_one_are_noticed():

@@ -24,10 +24,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import samara
-from samara import Tensor
+from samara.autograd import no_grad
 from samara.nn import _tree
 from samara.nn.parameter import Initializer, Parameter, UninitializedParameter
 from samara.random import Key
+from samara.tensor import Tensor
 
 if TYPE_CHECKING:
     from samara.nn.module import Module
@@ -203,7 +204,7 @@ def _still_shows(parameter: Parameter, initializer: Initializer, key: Key) -> bo
 
 def run(initializer: Initializer, tensor: Tensor, key: Key) -> None:
     """Fill the tensor in place, outside of any gradient."""
-    with samara.no_grad():
+    with no_grad():
         initializer(tensor.detach(), key)
 
 

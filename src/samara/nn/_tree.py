@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from samara import Tensor
 from samara.errors import ArgumentError
+from samara.tensor import Tensor
 
 #: Names in a module's `__dict__` that are the module's own bookkeeping.
 INTERNAL = frozenset(

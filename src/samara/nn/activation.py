@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import samara
-from samara import Tensor
 from samara.errors import ArgumentError
 from samara.lookup import choose
+from samara.nn import functional as F
 from samara.nn.module import Module
+from samara.tensor import Tensor
 
 __all__ = [
     "ELU",
@@ -57,7 +57,7 @@ class ReLU(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.relu(input)
+        return F.relu(input)
 
 
 class SELU(_Inplace):
@@ -72,7 +72,7 @@ class SELU(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.selu(input)
+        return F.selu(input)
 
 
 class SiLU(_Inplace):
@@ -87,7 +87,7 @@ class SiLU(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.silu(input)
+        return F.silu(input)
 
 
 class Mish(_Inplace):
@@ -102,7 +102,7 @@ class Mish(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.mish(input)
+        return F.mish(input)
 
 
 class Hardswish(_Inplace):
@@ -117,7 +117,7 @@ class Hardswish(_Inplace):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.hardswish(input)
+        return F.hardswish(input)
 
 
 class Sigmoid(Module):
@@ -132,7 +132,7 @@ class Sigmoid(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.sigmoid(input)
+        return F.sigmoid(input)
 
 
 class Tanh(Module):
@@ -147,7 +147,7 @@ class Tanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.tanh(input)
+        return F.tanh(input)
 
 
 class LeakyReLU(Module):
@@ -167,7 +167,7 @@ class LeakyReLU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.leaky_relu(input, self.negative_slope)
+        return F.leaky_relu(input, self.negative_slope)
 
     def extra_repr(self) -> str:
         """The slope."""
@@ -191,7 +191,7 @@ class ELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.elu(input, self.alpha)
+        return F.elu(input, self.alpha)
 
     def extra_repr(self) -> str:
         """The factor."""
@@ -215,7 +215,7 @@ class GELU(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.gelu(input, approximate=self.approximate)
+        return F.gelu(input, approximate=self.approximate)
 
     def extra_repr(self) -> str:
         """The form."""
@@ -240,8 +240,8 @@ class Softplus(Module):
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
         if self.beta == 1.0:
-            return samara.softplus(input)
-        return samara.softplus(input * self.beta) * (1.0 / self.beta)
+            return F.softplus(input)
+        return F.softplus(input * self.beta) * (1.0 / self.beta)
 
     def extra_repr(self) -> str:
         """The scale and threshold."""
@@ -271,7 +271,7 @@ class Hardtanh(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.hardtanh(input, self.min_val, self.max_val)
+        return F.hardtanh(input, self.min_val, self.max_val)
 
     def extra_repr(self) -> str:
         """The limits."""
@@ -308,7 +308,7 @@ class Softmax(_OverDimension):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.softmax(input, self._dim())
+        return F.softmax(input, self._dim())
 
 
 class LogSoftmax(_OverDimension):
@@ -323,7 +323,7 @@ class LogSoftmax(_OverDimension):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        return samara.log_softmax(input, self._dim())
+        return F.log_softmax(input, self._dim())
 
 
 _BY_NAME: dict[str, Any] = {

@@ -92,7 +92,8 @@ class _Listing(_Container):
         return self._entries[self._name_at(index)]
 
     def _part(self, entries: list[tuple[str, Any]]) -> Any:
-        return type(self)([value for _, value in entries])
+        kind: Any = type(self)
+        return kind([value for _, value in entries])
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._set(self._name_at(index), value)

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from samara import Tensor
 from samara.autograd import graph_leaves
 from samara.errors import TrainingError
 from samara.nn import _tree
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
+from samara.tensor import Tensor
 
 __all__ = ["Hidden", "Reach", "check_reach", "unreachable_parameters"]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import samara
-from samara import Tensor
 from samara.errors import ArgumentError
+from samara.nn import functional as F
 from samara.nn.module import Module
+from samara.tensor import Tensor
 
 __all__ = ["Dropout"]
 
@@ -36,7 +36,7 @@ class Dropout(Module):
         """`[*S]` -> `[*S]`."""
         if not self.training or self.p == 0.0:
             return input
-        return samara.dropout(input, self.p, True)
+        return F.dropout(input, self.p, True)
 
     def extra_repr(self) -> str:
         """The probability."""

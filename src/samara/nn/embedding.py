@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import samara
-from samara import Tensor
 from samara.errors import ArgumentError, ShapeError
+from samara.nn import functional as F
 from samara.nn import init as _init
 from samara.nn.linear import check_size
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
+from samara.tensor import Tensor
 
 __all__ = ["Embedding"]
 
@@ -92,7 +93,7 @@ class Embedding(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*]` -> `[*, embedding_dim]`."""
-        return samara.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(input, self.weight, self.padding_idx)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -5,34 +5,11 @@ The loss functions never broadcast: a prediction `(32, 1)` against a target `(32
 
 from __future__ import annotations
 
-from samara import (
-    Tensor,
-    clamp,
-    cross_entropy,
-    dropout,
-    elu,
-    embedding,
-    gather,
-    gelu,
-    hardswish,
-    hardtanh,
-    layer_norm,
-    leaky_relu,
-    linear,
-    log,
-    log_softmax,
-    mish,
-    relu,
-    selu,
-    sigmoid,
-    silu,
-    softmax,
-    softplus,
-    square,
-    tanh,
-    where,
-)
-from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
+from collections.abc import Callable
+
+import samara
+from samara.errors import ArgumentError, ShapeError
+from samara.tensor import Tensor
 
 __all__ = [
     "binary_cross_entropy",
@@ -64,151 +41,56 @@ __all__ = [
 ]
 
 
-def check_same_shape(op: str, input: Tensor, target: Tensor) -> None:
-    """Raise ShapeError unless prediction and target have one shape."""
+TensorFunction = Callable[..., Tensor]
+
+# The operations themselves, with the type they have here.
+cross_entropy: TensorFunction = samara.cross_entropy
+dropout: TensorFunction = samara.dropout
+elu: TensorFunction = samara.elu
+embedding: TensorFunction = samara.embedding
+gelu: TensorFunction = samara.gelu
+hardswish: TensorFunction = samara.hardswish
+hardtanh: TensorFunction = samara.hardtanh
+huber_loss: TensorFunction = samara.huber_loss
+l1_loss: TensorFunction = samara.l1_loss
+layer_norm: TensorFunction = samara.layer_norm
+leaky_relu: TensorFunction = samara.leaky_relu
+linear: TensorFunction = samara.linear
+log_softmax: TensorFunction = samara.log_softmax
+mish: TensorFunction = samara.mish
+mse_loss: TensorFunction = samara.mse_loss
+nll_loss: TensorFunction = samara.nll_loss
+relu: TensorFunction = samara.relu
+selu: TensorFunction = samara.selu
+sigmoid: TensorFunction = samara.sigmoid
+silu: TensorFunction = samara.silu
+smooth_l1_loss: TensorFunction = samara.smooth_l1_loss
+softmax: TensorFunction = samara.softmax
+softplus: TensorFunction = samara.softplus
+tanh: TensorFunction = samara.tanh
+
+
+def _check_same_shape(op: str, input: Tensor, target: Tensor) -> None:
     if input.shape == target.shape:
         return
     given, wanted = tuple(input.shape), tuple(target.shape)
+    fix = "check which tensor has the wrong shape"
     if input.numel() == target.numel():
-        fix = f"target.reshape{given}" if len(given) != 1 else f"prediction.reshape{wanted}"
-        if given == (*wanted, 1):
-            fix = "prediction.squeeze(-1), or target.unsqueeze(-1)"
-        elif wanted == (*given, 1):
-            fix = "target.squeeze(-1), or prediction.unsqueeze(-1)"
-    else:
-        fix = (
-            f"make the model's output and the target agree, here {wanted[-1:] or (1,)} values each"
-        )
+        fix = f"bring the target to the prediction's shape with target.reshape({given})"
     raise ShapeError(
-        f"{op}: the prediction has shape {given} and the target has shape {wanted}; subtracting "
-        "them would broadcast, or fail. Expected equal shapes. "
-        f"Fix: {fix}."
+        f"{op}: the prediction has shape {given} and the target has shape {wanted}. Expected equal "
+        f"shapes. Fix: {fix}."
     )
 
 
 def _reduce(op: str, loss: Tensor, reduction: str) -> Tensor:
-    if reduction == "mean":
-        return loss.mean()
-    if reduction == "sum":
-        return loss.sum()
-    if reduction == "none":
-        return loss
-    raise ArgumentError(
-        f"{op}: reduction is {reduction!r}. Expected 'mean', 'sum' or 'none'. "
-        "Fix: choose one of these."
-    )
-
-
-def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """(input - target)^2, averaged, summed or not at all.
-
-    `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
-
-    >>> import samara
-    >>> mse_loss(samara.tensor([1.0, 2.0]), samara.tensor([1.0, 4.0])).item()
-    2.0
-    """
-    check_same_shape("mse_loss", input, target)
-    return _reduce("mse_loss", square(input - target), reduction)
-
-
-def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """|input - target|, averaged, summed or not at all.
-
-    `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
-
-    >>> import samara
-    >>> l1_loss(samara.tensor([1.0, 2.0]), samara.tensor([1.0, 4.0])).item()
-    1.0
-    """
-    check_same_shape("l1_loss", input, target)
-    return _reduce("l1_loss", (input - target).abs(), reduction)
-
-
-def huber_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0
-) -> Tensor:
-    """d^2 / 2 where d = |input - target| <= delta, else delta (d - delta / 2) (Huber, 1964).
-
-    `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes,
-    ArgumentError for delta <= 0.
-
-    >>> import samara
-    >>> huber_loss(samara.tensor([0.0]), samara.tensor([3.0])).item()
-    2.5
-    """
-    check_same_shape("huber_loss", input, target)
-    if delta <= 0:
-        raise ArgumentError(f"huber_loss: delta is {delta}. Expected delta > 0. Fix: delta=1.0.")
-    d = (input - target).abs()
-    # With c = min(d, delta) both branches are c (d - c / 2): no branch, and no gradient of one.
-    c = clamp(d, None, delta)
-    return _reduce("huber_loss", c * (d - 0.5 * c), reduction)
-
-
-def smooth_l1_loss(
-    input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0
-) -> Tensor:
-    """d^2 / (2 beta) where d = |input - target| < beta, else d - beta / 2 (Girshick, 2015).
-
-    `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`; beta = 0 is the L1 loss. Raises ShapeError
-    for unequal shapes, ArgumentError for beta < 0.
-
-    >>> import samara
-    >>> smooth_l1_loss(samara.tensor([0.0]), samara.tensor([3.0])).item()
-    2.5
-    """
-    check_same_shape("smooth_l1_loss", input, target)
-    if beta < 0:
-        raise ArgumentError(f"smooth_l1_loss: beta is {beta}. Expected beta >= 0. Fix: beta=1.0.")
-    if beta == 0:
-        return l1_loss(input, target, reduction)
-    return _reduce(
-        "smooth_l1_loss", huber_loss(input, target, "none", beta) * (1.0 / beta), reduction
-    )
-
-
-def nll_loss(
-    input: Tensor,
-    target: Tensor,
-    weight: Tensor | None = None,
-    ignore_index: int = -100,
-    reduction: str = "mean",
-) -> Tensor:
-    """-weight[target] input[target]: the negative log-likelihood of log-probabilities.
-
-    `input: [N, C, *S]` or `[C]`, `target: [N, *S]` or `[]` int -> `[]` or target's shape. The mean
-    divides by the sum of the weights of the targets that count. Raises ShapeError for shapes that
-    do not match, IndexOutOfRangeError for a class outside of 0..C-1.
-
-    >>> import samara
-    >>> nll_loss(samara.tensor([[-0.5, -2.0]]), samara.tensor([0])).item()
-    0.5
-    """
-    axis = 0 if input.ndim == 1 else 1
-    expected = tuple(input.shape[:axis]) + tuple(input.shape[axis + 1 :])
-    if input.ndim == 0 or tuple(target.shape) != expected:
-        raise ShapeError(
-            f"nll_loss: the log-probabilities have shape {tuple(input.shape)} and the target has "
-            f"shape {tuple(target.shape)}. Expected [N, C, ...] and [N, ...]. Fix: pass one class "
-            "index per row, for example target.reshape(-1)."
+    if reduction not in ("mean", "sum", "none"):
+        raise ArgumentError(
+            f"{op}: reduction is {reduction!r}. Expected 'mean', 'sum' or 'none'. "
+            "Fix: choose one of these."
         )
-    classes = input.shape[axis]
-    counts = target != ignore_index
-    wrong = counts & ((target < 0) | (target >= classes))
-    if bool(wrong.any()):
-        worst = int(target[wrong][0].item())
-        raise IndexOutOfRangeError(
-            f"nll_loss: the target holds the class {worst}. Expected 0 to {classes - 1} (or "
-            f"ignore_index={ignore_index}). Fix: number the classes from 0."
-        )
-    index = where(counts, target, 0)
-    picked = -gather(input, axis, index.unsqueeze(axis)).squeeze(axis)
-    scale = counts.to(input.dtype) if weight is None else where(counts, weight[index], 0.0)
-    loss = where(counts, picked * scale, 0.0)
-    if reduction == "mean":
-        return loss.sum() / scale.sum()
-    return _reduce("nll_loss", loss, reduction)
+    reduced: Tensor = getattr(loss, reduction)() if reduction != "none" else loss
+    return reduced
 
 
 def binary_cross_entropy_with_logits(
@@ -228,7 +110,7 @@ def binary_cross_entropy_with_logits(
     >>> round(loss.item(), 4)
     0.6931
     """
-    check_same_shape("binary_cross_entropy_with_logits", input, target)
+    _check_same_shape("binary_cross_entropy_with_logits", input, target)
     y = target if target.dtype == input.dtype else target.to(input.dtype)
     positive = y if pos_weight is None else pos_weight * y
     loss = (1.0 - y) * softplus(input) + positive * softplus(-input)
@@ -251,7 +133,7 @@ def binary_cross_entropy(
     >>> round(loss.item(), 4)
     0.6931
     """
-    check_same_shape("binary_cross_entropy", input, target)
+    _check_same_shape("binary_cross_entropy", input, target)
     plain = input.detach()
     if bool(((plain < 0) | (plain > 1)).any()):
         raise ArgumentError(
@@ -260,7 +142,9 @@ def binary_cross_entropy(
             "binary_cross_entropy_with_logits."
         )
     y = target if target.dtype == input.dtype else target.to(input.dtype)
-    loss = -(y * clamp(log(input), -100.0) + (1.0 - y) * clamp(log(1.0 - input), -100.0))
+    log_x: Tensor = samara.clamp(samara.log(input), min=-100.0)
+    log_rest: Tensor = samara.clamp(samara.log(1.0 - input), min=-100.0)
+    loss = -(y * log_x + (1.0 - y) * log_rest)
     if weight is not None:
         loss = loss * weight
     return _reduce("binary_cross_entropy", loss, reduction)

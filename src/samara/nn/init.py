@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 import samara
-from samara import Tensor
+import samara._core as _core
 from samara.errors import ArgumentError, ShapeError
 from samara.lookup import choose
 from samara.nn import _pending
 from samara.nn.parameter import Initializer
 from samara.random import Key
+from samara.tensor import Tensor, asarray
 
 __all__ = [
     "calculate_gain",
@@ -287,7 +288,7 @@ def trunc_normal_(
     def fill(t: Tensor, k: Key) -> None:
         low, high = (math.erf((bound - mean) / (std * math.sqrt(2.0))) for bound in (a, b))
         shape = tuple(t.shape)
-        u = samara.uniform(shape, low, high, dtype=samara.float64, device=t.device, key=k)
+        u = samara.uniform(shape, low, high, dtype=_core.float64, device=t.device, key=k)
         x = mean + std * math.sqrt(2.0) * _erfinv(u)
         t.copy_(samara.clamp(x, a, b))
 
@@ -354,11 +355,11 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None) ->
         import numpy as np
 
         rows, columns = t.shape[0], math.prod(t.shape[1:])
-        flat = samara.normal((rows, columns), 0.0, 1.0, dtype=samara.float64, key=k).numpy()
+        flat = samara.normal((rows, columns), 0.0, 1.0, dtype=_core.float64, key=k).numpy()
         q, r = np.linalg.qr(flat if rows >= columns else flat.T)
         q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
         values = gain * (q if rows >= columns else q.T).reshape(tuple(t.shape))
-        t.copy_(samara.asarray(np.ascontiguousarray(values)))
+        t.copy_(asarray(np.ascontiguousarray(values)))
 
     _check_fans("orthogonal_", tensor)
     return _start(tensor, fill, key)

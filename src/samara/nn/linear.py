@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import samara
-from samara import Tensor
 from samara.errors import ArgumentError, ShapeError
+from samara.nn import functional as F
 from samara.nn import init as _init
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter, UninitializedParameter
+from samara.tensor import Tensor
 
 __all__ = ["Identity", "LazyLinear", "Linear"]
 
@@ -145,7 +146,7 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*, in_features]` -> `[*, out_features]`."""
-        return samara.linear(input, self.weight, self.bias)
+        return F.linear(input, self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """The sizes."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from samara import Tensor
 from samara.lookup import choose
 from samara.nn import functional as F
 from samara.nn.module import Module
+from samara.tensor import Tensor
 
 __all__ = [
     "BCELoss",

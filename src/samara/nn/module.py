@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import samara
-from samara import Tensor
+import samara._core as _core
+from samara.autograd import no_grad
 from samara.dtypes import DType
 from samara.errors import ArgumentError, SamaraError, ShapeError
 from samara.nn import _pending, _tree
 from samara.nn.hooks import RemovableHandle
 from samara.nn.parameter import Buffer, Initializer, Parameter, UninitializedParameter
+from samara.tensor import Tensor, asarray
 
 __all__ = ["LoadReport", "Module"]
 
@@ -274,7 +276,7 @@ class Module:
         if tensor is not None and not isinstance(tensor, Tensor):
             raise ArgumentError(
                 f"register_buffer({name!r}): received {type(tensor).__name__}. Expected a Tensor "
-                "or None. Fix: samara.asarray(value)."
+                "or None. Fix: asarray(value)."
             )
         self.__dict__.setdefault("_persistence", {})[name] = persistent
         self.__dict__[name] = tensor
@@ -493,7 +495,7 @@ class Module:
 
     def _apply(self: M, fn: Callable[[Tensor], Tensor]) -> M:
         """Replace the values of every parameter, its gradient, and every buffer by `fn(value)`."""
-        with samara.no_grad():
+        with no_grad():
             for parameter in self.parameters():
                 gradient = parameter.grad
                 parameter.data = fn(parameter.detach())
@@ -535,19 +537,19 @@ class Module:
 
     def float(self: M) -> M:
         """Cast floating-point values to float32."""
-        return self.to(samara.float32)
+        return self.to(_core.float32)
 
     def double(self: M) -> M:
         """Cast floating-point values to float64."""
-        return self.to(samara.float64)
+        return self.to(_core.float64)
 
     def half(self: M) -> M:
         """Cast floating-point values to float16."""
-        return self.to(samara.float16)
+        return self.to(_core.float16)
 
     def bfloat16(self: M) -> M:
         """Cast floating-point values to bfloat16."""
-        return self.to(samara.bfloat16)
+        return self.to(_core.bfloat16)
 
     def cpu(self: M) -> M:
         """Move to the CPU."""
@@ -608,7 +610,7 @@ class Module:
         nothing = bool(own) and len(missing) == len(own)
         if misshapen or nothing or (strict and (missing or unexpected)):
             raise self._load_error(missing, unexpected, misshapen)
-        with samara.no_grad():
+        with no_grad():
             for name, value in own.items():
                 if name in given:
                     if assign:
@@ -683,7 +685,7 @@ def _as_tensor(name: str, value: Any) -> Tensor:
     if isinstance(value, Tensor):
         return value
     try:
-        return samara.asarray(value)
+        return asarray(value)
     except (SamaraError, TypeError, ValueError) as error:
         raise ArgumentError(
             f"load_state_dict: {name!r} is {type(value).__name__}. Expected a tensor or an array. "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import samara
-from samara import Tensor
+from samara.nn import functional as F
 from samara.nn import init as _init
 from samara.nn.linear import check_size
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
+from samara.tensor import Tensor
 
 __all__ = ["LayerNorm"]
 
@@ -58,7 +59,7 @@ class LayerNorm(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*, *normalized_shape]` -> the same shape."""
-        return samara.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
         """The shape and options."""

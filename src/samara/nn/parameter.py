@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from samara import Tensor
 from samara.random import Key
+from samara.tensor import Tensor, asarray
 
 __all__ = ["Buffer", "Parameter", "UninitializedParameter"]
 
@@ -36,7 +36,8 @@ class Parameter(Tensor):
 
     def __new__(cls, data: Any = None, requires_grad: bool = True) -> Parameter:
         """Share the memory of `data` (empty when None)."""
-        return _as_subclass(cls, data, requires_grad)
+        parameter: Parameter = _as_subclass(cls, data, requires_grad)
+        return parameter
 
     def __init__(self, data: Any = None, requires_grad: bool = True) -> None:
         pass
@@ -56,7 +57,8 @@ class UninitializedParameter(Parameter):
 
     def __new__(cls, requires_grad: bool = True) -> UninitializedParameter:
         """Make a placeholder of size zero."""
-        return _as_subclass(cls, None, requires_grad)
+        placeholder: UninitializedParameter = _as_subclass(cls, None, requires_grad)
+        return placeholder
 
     def __init__(self, requires_grad: bool = True) -> None:
         pass
@@ -99,7 +101,7 @@ def _as_subclass(cls: Any, data: Any, requires_grad: bool) -> Any:
     if data is None:
         data = samara.empty(0)
     elif not isinstance(data, Tensor):
-        data = samara.asarray(data)
+        data = asarray(data)
     tensor = Tensor.__new__(cls, data)
     if requires_grad:
         tensor.requires_grad_()

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import samara
-from samara import Tensor
+from samara.autograd import no_grad
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
+from samara.tensor import Tensor
 
 __all__ = ["ModelSummary", "SummaryRow", "summary"]
 
@@ -103,7 +103,7 @@ def _output_shapes(model: Module, args: tuple[Any, ...], kwargs: dict[str, Any])
             stack.enter_context(module.register_forward_hook(note))
         try:
             model.eval()
-            with samara.no_grad():
+            with no_grad():
                 model(*args, **kwargs)
         finally:
             for module, mode in modes.items():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import samara
-from samara import Tensor
+from samara.autograd import no_grad
 from samara.errors import ShapeError
 from samara.optim.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from samara.tensor import Tensor
 
 __all__ = [
     "clip_grad_norm_",
@@ -25,7 +26,8 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     >>> parameters_to_vector(nn.Linear(2, 3).parameters()).shape
     (9,)
     """
-    return samara.cat([parameter.reshape(-1) for parameter in parameters])
+    vector: Tensor = samara.cat([parameter.reshape(-1) for parameter in parameters])
+    return vector
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
@@ -48,7 +50,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
             f"{total}. Expected as many. Fix: pass the parameters that the vector came from."
         )
     start = 0
-    with samara.no_grad():
+    with no_grad():
         for parameter in targets:
             end = start + parameter.numel()
             parameter.detach().copy_(vec[start:end].reshape(tuple(parameter.shape)))

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 import samara
-from samara import Tensor, _core
+import samara._core as _core
+from samara.autograd import no_grad
+from samara.tensor import Tensor
 
 if TYPE_CHECKING:
     from samara.optim.optimizer import Optimizer
@@ -78,7 +80,7 @@ class ReferenceStepper:
 
     def apply(self) -> None:
         """Apply one step without looking for non-finite gradients."""
-        with samara.no_grad():
+        with no_grad():
             for index, parameter in enumerate(self._parameters):
                 if parameter.grad is None:
                     continue

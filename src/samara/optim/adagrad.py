@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara import Tensor, full_like, sqrt
-from samara.optim.optimizer import Optimizer, check_range
+import samara
+from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.tensor import Tensor
 
 __all__ = ["Adagrad"]
 
@@ -73,6 +74,6 @@ class Adagrad(Optimizer):
         """The equation of the class."""
         g = -grad if settings["maximize"] else grad
         g = g + settings["weight_decay"] * param
-        s = state.get("sum", full_like(param, settings["initial"])) + g * g
+        s = kept(state, "sum", param, settings["initial"]) + g * g
         lr = settings["lr"] / (1 + (step - 1) * settings["lr_decay"])
-        return param - lr * (g / (sqrt(s) + settings["eps"])), {"sum": s}
+        return param - lr * (g / (samara.sqrt(s) + settings["eps"])), {"sum": s}

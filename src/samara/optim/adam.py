@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara import Tensor, maximum, sqrt, zeros_like
-from samara.optim.optimizer import Optimizer, check_range
+import samara
+from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.tensor import Tensor
 
 __all__ = ["Adam", "adam_settings", "adam_update"]
 
@@ -94,13 +95,13 @@ def adam_update(
         param = param * (1 - lr * settings["weight_decay"])
     else:
         g = g + settings["weight_decay"] * param
-    m = state.get("exp_avg", zeros_like(param))
-    v = state.get("exp_avg_sq", zeros_like(param))
+    m = kept(state, "exp_avg", param)
+    v = kept(state, "exp_avg_sq", param)
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g * g
     new = {"exp_avg": m, "exp_avg_sq": v}
     if settings["amsgrad"]:
-        v = maximum(state.get("max_exp_avg_sq", zeros_like(param)), v)
+        v = samara.maximum(kept(state, "max_exp_avg_sq", param), v)
         new["max_exp_avg_sq"] = v
-    denominator = sqrt(v) / (1 - beta2**step) ** 0.5 + settings["eps"]
+    denominator = samara.sqrt(v) / (1 - beta2**step) ** 0.5 + settings["eps"]
     return param - (lr / (1 - beta1**step)) * (m / denominator), new

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara import Tensor
 from samara.optim.adam import adam_settings, adam_update
 from samara.optim.optimizer import Optimizer
+from samara.tensor import Tensor
 
 __all__ = ["AdamW"]
 

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable
 
 import samara
-from samara import Tensor
+from samara.autograd import no_grad
 from samara.errors import ArgumentError, NumericsError
+from samara.tensor import Tensor
 
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "get_total_norm"]
 
@@ -31,19 +32,23 @@ def get_total_norm(tensors: Iterable[Tensor], norm_type: float = 2.0) -> Tensor:
         raise ArgumentError(
             f"get_total_norm: norm_type is {norm_type}. Expected a number > 0. Fix: norm_type=2."
         )
-    with samara.no_grad():
+    with no_grad():
         given = list(tensors)
         if not given:
-            return samara.zeros(())
+            nothing: Tensor = samara.zeros(())
+            return nothing
         if math.isinf(p):
-            return samara.stack([t.abs().max() if t.numel() else t.sum() for t in given]).max()
+            peaks = [t.abs().max() if t.numel() else t.sum() for t in given]
+            peak: Tensor = samara.stack(peaks).max()
+            return peak
         # Scaled by the largest magnitude, so that squares neither overflow nor vanish.
         largest = get_total_norm(given, math.inf)
         scale = float(largest.item())
         if scale == 0.0 or not math.isfinite(scale):
             return largest
         sums = [((t / scale).abs() ** p).sum() for t in given]
-        return samara.stack(sums).sum() ** (1.0 / p) * scale
+        total: Tensor = samara.stack(sums).sum() ** (1.0 / p) * scale
+        return total
 
 
 def clip_grad_norm_(
@@ -82,7 +87,7 @@ def clip_grad_norm_(
         return total
     factor = limit / (norm + 1e-6)
     if factor < 1.0:
-        with samara.no_grad():
+        with no_grad():
             for gradient in gradients:
                 gradient *= factor
     return total
@@ -104,6 +109,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
             f"clip_grad_value_: clip_value is {clip_value}. Expected clip_value >= 0. "
             "Fix: clip_value=1.0."
         )
-    with samara.no_grad():
+    with no_grad():
         for gradient in _gradients(parameters):
             gradient.copy_(samara.clamp(gradient, -limit, limit))

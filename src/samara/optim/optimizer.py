@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import samara
-from samara import Tensor
+from samara.autograd import enable_grad
 from samara.errors import ArgumentError, NumericsError, ShapeError
 from samara.lookup import choose
 from samara.optim._stepper import Stepper, make_stepper
+from samara.tensor import Tensor, asarray
 
 __all__ = ["Optimizer", "StateReport"]
 
@@ -113,7 +114,7 @@ class Optimizer:
         """
         result = None
         if closure is not None:
-            with samara.enable_grad():
+            with enable_grad():
                 result = closure()
         for group, stepper in zip(self.param_groups, self._steppers, strict=True):
             if group.changed:
@@ -306,7 +307,7 @@ class Optimizer:
             if value is None:
                 tensors.append(None)
                 continue
-            tensor = value if isinstance(value, Tensor) else samara.asarray(value)
+            tensor = value if isinstance(value, Tensor) else asarray(value)
             if tuple(tensor.shape) != tuple(parameter.shape):
                 raise ShapeError(
                     f"{self._title}.load_state_dict: {state_name!r} of {name!r} has shape "
@@ -404,6 +405,15 @@ def _check_lr(title: str, lr: Any) -> None:
             f"{title}: lr is {float(lr)}. Expected a finite lr > 0. "
             "Fix: lr=1e-3 is a usual start for Adam, lr=1e-2 for SGD."
         )
+
+
+def kept(state: dict[str, Tensor], name: str, like: Tensor, start: float = 0.0) -> Tensor:
+    """A state tensor, or at the first step one of `like`'s shape that holds `start`."""
+    found = state.get(name)
+    if found is not None:
+        return found
+    fresh: Tensor = samara.full_like(like, start)
+    return fresh
 
 
 def check_range(title: str, name: str, value: Any, low: float, high: float = math.inf) -> float:

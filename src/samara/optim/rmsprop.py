@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara import Tensor, clamp, sqrt, zeros_like
-from samara.optim.optimizer import Optimizer, check_range
+import samara
+from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.tensor import Tensor
 
 __all__ = ["RMSprop"]
 
@@ -78,16 +79,16 @@ class RMSprop(Optimizer):
         alpha = settings["alpha"]
         g = -grad if settings["maximize"] else grad
         g = g + settings["weight_decay"] * param
-        s = alpha * state.get("square_avg", zeros_like(param)) + (1 - alpha) * g * g
+        s = alpha * kept(state, "square_avg", param) + (1 - alpha) * g * g
         new = {"square_avg": s}
         variance = s
         if settings["centered"]:
-            a = alpha * state.get("grad_avg", zeros_like(param)) + (1 - alpha) * g
-            variance = clamp(s - a * a, 0.0)
+            a = alpha * kept(state, "grad_avg", param) + (1 - alpha) * g
+            variance = samara.clamp(s - a * a, min=0.0)
             new["grad_avg"] = a
-        direction = g / (sqrt(variance) + settings["eps"])
+        direction = g / (samara.sqrt(variance) + settings["eps"])
         if settings["momentum"] > 0:
-            old = state.get("momentum_buffer", zeros_like(param))
+            old = kept(state, "momentum_buffer", param)
             direction = settings["momentum"] * old + direction
             new["momentum_buffer"] = direction
         return param - settings["lr"] * direction, new

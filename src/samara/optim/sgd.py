@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara import Tensor
 from samara.errors import ArgumentError
 from samara.optim.optimizer import Optimizer, check_range
+from samara.tensor import Tensor
 
 __all__ = ["SGD"]
 
