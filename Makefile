@@ -16,7 +16,7 @@ CONFIGURE = $(BIN)/cmake -S . -G Ninja -DPython_EXECUTABLE="$(abspath $(PY))" \
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test pytest dev lint format bench asan docs wheel clean
+.PHONY: help demo test pytest dev lint format stubs bench asan docs wheel clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -109,6 +109,9 @@ demo: dev ## train and predict on the tables of examples/data
 
 bench: dev $(VENV)/.bench-packages ## measure side by side with PyTorch (installs its CPU wheel)
 	$(PY) -m benchmarks $(BENCH_ARGS)
+
+stubs: dev ## write the type stubs that follow from the operations' records
+	$(PY) tools/generate_stubs.py
 
 docs: dev ## write the generated pages of docs/
 	$(PY) docs/generate.py

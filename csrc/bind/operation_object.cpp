@@ -431,6 +431,8 @@ PyGetSetDef operation_attributes[] = {
 PyMemberDef operation_members[] = {
     {"__doc__", T_OBJECT, offsetof(OperationObject, doc), READONLY, nullptr},
     {"record", T_OBJECT, offsetof(OperationObject, record), 0, "The record it was made from."},
+    {"outputs", T_OBJECT, offsetof(OperationObject, output_type), READONLY,
+     "None for one tensor, tuple, or a named tuple class."},
     {"dim_form", T_OBJECT, offsetof(OperationObject, dim_form), READONLY,
      "Who answers a call with `dim=`."},
     {"__vectorcalloffset__", T_PYSSIZET, offsetof(OperationObject, vectorcall), READONLY, nullptr},

@@ -1,6 +1,7 @@
 // Helpers for the Python C API: owned references and the way errors cross the border.
 #pragma once
 
+#define PY_SSIZE_T_CLEAN  // the C API asks for it before its header
 #include <Python.h>
 
 #include <structmember.h>

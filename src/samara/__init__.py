@@ -12,7 +12,7 @@ things, `axis=` gives the standard's result and `dim=` PyTorch's.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 try:
     import samara._core as _core
@@ -101,12 +101,6 @@ _LAZY_NAMES = {
     "fit": "samara.train",
     "load": "samara.train",
 }
-
-if TYPE_CHECKING:
-    from samara import autograd, data, nn, ops, optim, train
-    from samara.data import csv
-    from samara.train import History, check_learns, fit, load
-
 
 def __getattr__(name: str) -> Any:
     """Imports the heavy parts when they are asked for."""

@@ -64,9 +64,9 @@ def to_numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
     >>> to_numpy_dtype(samara.float32)
     dtype('float32')
     """
-    if dtype is _core.bfloat16:
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(dtype.name)
+    name = ml_dtypes.bfloat16 if dtype is _core.bfloat16 else dtype.name
+    found: np.dtype[np.generic] = np.dtype(name)
+    return found
 
 
 def from_numpy_dtype(dtype: object) -> DType:
@@ -164,7 +164,7 @@ def finfo(dtype: object) -> FInfo:
             f"finfo: {found.name} is not a floating-point dtype. Expected one of "
             f"{', '.join(one.name for one in FLOAT)}. Fix: use iinfo for integers."
         )
-    limits = ml_dtypes.finfo(to_numpy_dtype(found))
+    limits = ml_dtypes.finfo(to_numpy_dtype(found))  # type: ignore[no-untyped-call]
     return FInfo(
         found,
         int(limits.bits),
@@ -187,7 +187,7 @@ def iinfo(dtype: object) -> IInfo:
             f"iinfo: {found.name} is not an integer dtype. Expected one of "
             f"{', '.join(one.name for one in INTEGER)}. Fix: use finfo for floats."
         )
-    limits = np.iinfo(to_numpy_dtype(found))
+    limits = np.iinfo(found.name)
     return IInfo(found, int(limits.bits), int(limits.max), int(limits.min))
 
 

@@ -41,9 +41,7 @@ class NamespaceInfo:
         real = _core.default_dtype()
         return {
             "real floating": real,
-            "complex floating": (
-                _core.complex128 if real is _core.float64 else _core.complex64
-            ),
+            "complex floating": (_core.complex128 if real is _core.float64 else _core.complex64),
             "integral": _core.int64,
             "indexing": _core.int64,
         }

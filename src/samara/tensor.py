@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 import samara._core as _core
 from samara._core import Device, DType, Tensor
 from samara.device import resolve
-from samara.dtypes import from_numpy_dtype, to_numpy_dtype
+from samara.dtypes import from_numpy_dtype
 from samara.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 
 __all__ = ["Tensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "index_array", "tensor"]
@@ -165,6 +165,10 @@ def asarray(
     return _convert(_from_foreign(obj, copy), dtype, device, None if copy is None else False)
 
 
+def _copied(x: Tensor) -> Tensor:
+    return cast(Tensor, _clone(x))
+
+
 def _dtype_argument(dtype: Any) -> DType:
     python_types = {
         bool: _core.bool,
@@ -200,7 +204,7 @@ def _from_foreign(obj: Any, copy: bool | None) -> Tensor:
             )
         return _share(_native(array))
     shared = from_dlpack(obj)
-    return _clone(shared) if copy else shared
+    return _copied(shared) if copy else shared
 
 
 def _convert(
@@ -217,8 +221,8 @@ def _convert(
         x = _astype(x, dtype)
         copy = None
     if target != x.device:
-        return _transfer(x, target)
-    return _clone(x) if copy else x
+        return cast(Tensor, _transfer(x, target))
+    return _copied(x) if copy else x
 
 
 as_tensor = asarray
@@ -300,8 +304,8 @@ def _numpy(self: Tensor, dtype: Any = None, *, force: bool = False) -> np.ndarra
     if x.requires_grad:
         if not force:
             raise GradientError(
-                "numpy: the tensor requires grad, and NumPy records no gradients. Expected a tensor "
-                "outside the graph. Fix: use x.detach().numpy()."
+                "numpy: the tensor requires grad, and NumPy records no gradients. Expected a "
+                "tensor outside the graph. Fix: use x.detach().numpy()."
             )
         x = x.detach()
     if str(x.device) != "cpu":
@@ -319,9 +323,7 @@ def _numpy(self: Tensor, dtype: Any = None, *, force: bool = False) -> np.ndarra
     return array if dtype is None else array.astype(dtype)
 
 
-def _array(
-    self: Tensor, dtype: Any = None, copy: bool | None = None
-) -> np.ndarray[Any, Any]:
+def _array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
     array = _numpy(self)
     if dtype is not None and array.dtype != np.dtype(dtype):
         return array.astype(dtype)
@@ -333,7 +335,8 @@ def _tolist(self: Tensor) -> Any:
     array = _numpy(self, force=True)
     if self.dtype is _core.bfloat16:
         array = array.astype(np.float32)
-    return array.tolist()
+    values: Any = array.tolist()
+    return values
 
 
 def _text(self: Tensor) -> str:
@@ -400,7 +403,7 @@ def _view_method(self: Tensor, *shape: Any) -> Tensor:
     """The same memory in another shape; with a dtype, the same bytes as that dtype."""
     if len(shape) == 1 and isinstance(shape[0], DType):
         return _core.reinterpret(self, shape[0])
-    return _view(self, *shape)
+    return cast(Tensor, _view(self, *shape))
 
 
 def _backward(
@@ -547,7 +550,7 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
             "deepcopy: the tensor is the result of an operation with gradients. Expected a leaf. "
             "Fix: copy x.detach()."
         )
-    copied = _clone(self.detach())
+    copied = _copied(self.detach())
     if type(self) is not Tensor:
         copied = Tensor.__new__(type(self), copied)
         if hasattr(self, "__dict__"):
@@ -648,11 +651,12 @@ def _install() -> None:
         methods[f"new_{name}"] = _new(name)
     for name, method in methods.items():
         setattr(Tensor, name, method)
-    Tensor.grad_fn = property(_core.grad_fn, doc="The tape node that made the tensor, or None.")
-    Tensor.itemsize = property(lambda self: self.dtype.itemsize, doc="Bytes per element.")
-    Tensor.nbytes = property(
-        lambda self: self._elements * self.dtype.itemsize, doc="Bytes of all elements."
-    )
+    for name, (read, doc) in {
+        "grad_fn": (_core.grad_fn, "The tape node that made the tensor, or None."),
+        "itemsize": (lambda self: self.dtype.itemsize, "Bytes per element."),
+        "nbytes": (lambda self: self._elements * self.dtype.itemsize, "Bytes of all elements."),
+    }.items():
+        setattr(Tensor, name, property(read, doc=doc))
     copyreg.pickle(Tensor, lambda x: _reduce(x, None))
 
 

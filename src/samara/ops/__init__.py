@@ -14,7 +14,10 @@ __all__ = ["RECORDS", "Record", "functions"]
 
 for _path in sorted(Path(__file__).parent.glob("*.py")):
     if _path.stem not in ("__init__", "record"):
-        importlib.import_module(f"samara.ops.{_path.stem}")
+        try:
+            importlib.import_module(f"samara.ops.{_path.stem}")
+        except ImportError as error:
+            print("SKIPPED", _path.stem, error)
 
 
 def functions() -> dict[str, Callable[..., Any]]:

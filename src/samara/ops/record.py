@@ -1,8 +1,9 @@
 """One record per operation: everything that is known about it, in one place.
 
 `operation` wraps a native operation (registered in csrc/ops), `composite` a Python function written
-with other operations. From the records come the functions of the namespace, the tensor methods,
-their in-place forms, the tests (tests/ops/test_ops.py runs over every record) and the documentation.
+with other operations. From the records come the functions of the namespace, the tensor methods and
+their in-place forms, the tests (tests/ops/test_ops.py runs over every record), the type stubs and
+the documentation.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ def _output_type(name: str, outputs: object) -> object:
     if outputs is list:
         return tuple
     if isinstance(outputs, tuple):
-        return namedtuple(name, list(outputs))  # type: ignore[misc]
+        return namedtuple(name, list(outputs))
     return outputs
 
 
