@@ -8,29 +8,21 @@
 namespace samara::SAMARA_ISA {
 namespace {
 
+// Blocks of C are two vectors wide. Six rows of them need 12 accumulators, enough to hide the
+// latency of the multiply-add units, and fit into 16 registers; without fused multiply-add a
+// product needs one more.
 #if defined(__AVX512F__)
 constexpr int vector_bytes = 64;
-// 8 x 3 accumulators of 32 registers
-constexpr int rows_per_block = 8;
-constexpr int vectors_per_block = 3;
+constexpr int rows_per_block = 6;
 #elif defined(__AVX2__)
 constexpr int vector_bytes = 32;
-// 6 x 2 accumulators of 16 registers
 constexpr int rows_per_block = 6;
-constexpr int vectors_per_block = 2;
 #else
 constexpr int vector_bytes = 16;
 constexpr int rows_per_block = 4;
-constexpr int vectors_per_block = 2;
 #endif
 
-constexpr std::int64_t panel_bytes =
-    32 * 1024;  // a packed panel of B stays in the first-level cache
-constexpr std::int64_t block_bytes =
-    384 * 1024;  // a packed block of A stays in the second-level cache
-
 std::int64_t smaller(std::int64_t x, std::int64_t y) { return x < y ? x : y; }
-std::int64_t round_up(std::int64_t x, std::int64_t step) { return (x + step - 1) / step * step; }
 
 template <class T>
 struct Simd {
@@ -46,25 +38,25 @@ struct Simd {
   }
 };
 
-// Strides known at compile time for packed panels, at run time otherwise.
-template <int Rows, int Columns>
-struct PackedPanels {
-  static constexpr std::int64_t a_row = 1;
-  static constexpr std::int64_t a_column = Rows;
-  static constexpr std::int64_t b_row = Columns;
-};
-struct UnpackedPanels {
-  std::int64_t a_row;
-  std::int64_t a_column;
-  std::int64_t b_row;
+// C, or its transpose.
+template <class T>
+struct Target {
+  T* data;
+  std::int64_t row_stride, column_stride;
+
+  T* at(std::int64_t i, std::int64_t j) const { return data + i * row_stride + j * column_stride; }
+  Target from(std::int64_t i, std::int64_t j) const {
+    return {at(i, j), row_stride, column_stride};
+  }
 };
 
-// out[Rows][Vectors * width] = the product of Rows rows of A and Vectors vectors of columns of B,
-// then C = alpha * out + beta * C on the part that exists (rows x columns).
-template <class T, int Rows, int Vectors, class Panels>
-[[gnu::always_inline]] inline void register_block(std::int64_t k, const T* a, const T* b,
-                                                  Panels strides, T alpha, T beta, T* c,
-                                                  std::int64_t ldc, int rows, int columns) {
+// C = alpha A B + beta C for Rows rows and `columns` columns, at most Vectors vectors of them. B's
+// rows hold whole vectors.
+template <class T, int Rows, int Vectors>
+[[gnu::always_inline]] inline void register_block(std::int64_t k, const T* a, std::int64_t a_row,
+                                                  std::int64_t a_column, const T* b,
+                                                  std::int64_t b_row, T alpha, T beta, Target<T> c,
+                                                  int columns) {
   using V = typename Simd<T>::Vector;
   constexpr int width = Simd<T>::width;
   V sum[Rows][Vectors] = {};
@@ -74,19 +66,19 @@ template <class T, int Rows, int Vectors, class Panels>
     for (int j = 0; j < Vectors; ++j) column[j] = Simd<T>::load(b + j * width);
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
-      const T element = a[i * strides.a_row];
+      const T element = a[i * a_row];
 #pragma GCC unroll 8
       for (int j = 0; j < Vectors; ++j) sum[i][j] += element * column[j];
     }
-    a += strides.a_column;
-    b += strides.b_row;
+    a += a_column;
+    b += b_row;
   }
-  if (rows == Rows && columns == Vectors * width) {
+  if (columns == Vectors * width && c.column_stride == 1) {
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
       for (int j = 0; j < Vectors; ++j) {
-        T* const to = c + i * ldc + j * width;
+        T* const to = c.data + i * c.row_stride + j * width;
         const V scaled = alpha * sum[i][j];
         Simd<T>::store(to, beta == T(0) ? scaled : scaled + beta * Simd<T>::load(to));
       }
@@ -99,9 +91,11 @@ template <class T, int Rows, int Vectors, class Panels>
 #pragma GCC unroll 8
     for (int j = 0; j < Vectors; ++j) Simd<T>::store(&out[i][j * width], alpha * sum[i][j]);
   }
-  for (int i = 0; i < rows; ++i) {
-    T* const to = c + i * ldc;
-    for (int j = 0; j < columns; ++j) to[j] = beta == T(0) ? out[i][j] : out[i][j] + beta * to[j];
+  for (int j = 0; j < columns; ++j) {
+    for (int i = 0; i < Rows; ++i) {
+      T& to = *c.at(i, j);
+      to = beta == T(0) ? out[i][j] : out[i][j] + beta * to;
+    }
   }
 }
 
@@ -137,98 +131,93 @@ void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane
   }
 }
 
+// One group of columns: `b` is a panel of k rows. A is read Rows rows at a time, `a_group` apart.
+template <class T, int Rows, int Vectors>
+void column_group(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, std::int64_t a_group,
+                  const T* b, std::int64_t b_row, T beta, Target<T> c, int columns) {
+  std::int64_t i = 0;
+  for (; i + Rows <= m; i += Rows, a.data += a_group) {
+    register_block<T, Rows, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha,
+                                     beta, c.from(i, 0), columns);
+  }
+  for (; i < m; ++i, a.data += a.row_stride) {
+    register_block<T, 1, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha, beta,
+                                  c.from(i, 0), columns);
+  }
+}
+
 template <class T>
-struct Packed {
+struct Panels {
+  static constexpr int width = Simd<T>::width;
   static constexpr int rows = rows_per_block;
-  static constexpr int columns = vectors_per_block * Simd<T>::width;
-  static constexpr std::int64_t depth =
-      panel_bytes / static_cast<std::int64_t>(sizeof(T)) / columns / 8 * 8;
-  static constexpr std::int64_t height =
-      block_bytes / static_cast<std::int64_t>(sizeof(T)) / depth / rows * rows;
-  static constexpr std::int64_t breadth = 1024 / columns * columns;
-  static constexpr std::int64_t workspace = depth * (height + breadth) + 64;
+  // A panel of B, two vectors wide, stays in the cache while the rows of A pass by.
+  static constexpr std::int64_t depth = 512;
+  // A with contiguous columns is packed too, in blocks of this size.
+  static constexpr std::int64_t packed_depth = 256;
+  static constexpr std::int64_t packed_height = 512 / rows * rows;
+  // Fewer rows than this do not pay for copying B's rows.
+  static constexpr std::int64_t reuse = 24;
+  static constexpr std::int64_t workspace = 2 * width * depth + packed_depth * packed_height;
 
   static void run(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
                   StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* memory) {
-    T* const packed_a = memory;
-    T* const packed_b = memory + round_up(depth * height, 16);
-    for (std::int64_t column = 0; column < n; column += breadth) {
-      const std::int64_t nb = smaller(breadth, n - column);
-      const std::int64_t pieces = (k - 1) / depth + 1;
-      for (std::int64_t p = 0, begin = 0; p < pieces; ++p) {
-        const std::int64_t end = k * (p + 1) / pieces;
-        const std::int64_t kb = end - begin;
-        const T* const from_b = b.data + begin * b.row_stride + column * b.column_stride;
-        pack<T, columns>(nb, kb, from_b, b.column_stride, b.row_stride, packed_b);
-        for (std::int64_t row = 0; row < m; row += height) {
-          const std::int64_t mb = smaller(height, m - row);
-          const T* const from_a = a.data + row * a.row_stride + begin * a.column_stride;
-          pack<T, rows>(mb, kb, from_a, a.row_stride, a.column_stride, packed_a);
-          block(mb, nb, kb, alpha, packed_a, packed_b, begin == 0 ? beta : T(1),
-                c + row * ldc + column, ldc);
-        }
-        begin = end;
+    // The transposed problem reads a large B in place where the plain one would transpose it.
+    if (b.column_stride != 1 && b.row_stride == 1 && 2 * m <= n && k >= 256) {
+      blocks(n, m, k, alpha, {b.data, b.column_stride, b.row_stride},
+             {a.data, a.column_stride, a.row_stride}, beta, Target<T>{c, 1, ldc}, memory);
+    } else {
+      blocks(m, n, k, alpha, a, b, beta, Target<T>{c, ldc, 1}, memory);
+    }
+  }
+
+  static void blocks(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
+                     StridedMatrix<T> b, T beta, Target<T> c, T* memory) {
+    const bool pack_a = a.column_stride != 1 && n > 4 * width && m >= rows;
+    const std::int64_t height = pack_a ? packed_height : m;
+    const std::int64_t pieces = (k - 1) / (pack_a ? packed_depth : depth) + 1;
+    for (std::int64_t row = 0; row < m; row += height) {
+      const std::int64_t mb = smaller(height, m - row);
+      for (std::int64_t p = 0; p < pieces; ++p) {
+        const std::int64_t begin = k * p / pieces, kb = k * (p + 1) / pieces - begin;
+        const T* const from_a = a.data + row * a.row_stride + begin * a.column_stride;
+        const T* const from_b = b.data + begin * b.row_stride;
+        slab(mb, n, kb, alpha, {from_a, a.row_stride, a.column_stride},
+             {from_b, b.row_stride, b.column_stride}, p == 0 ? beta : T(1), c.from(row, 0), pack_a,
+             memory);
       }
     }
   }
 
-  static void block(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, const T* a, const T* b,
-                    T beta, T* c, std::int64_t ldc) {
-    for (std::int64_t j = 0; j < n; j += columns) {
-      for (std::int64_t i = 0; i < m; i += rows) {
-        register_block<T, rows, vectors_per_block>(
-            k, a + i * k, b + j * k, PackedPanels<rows, columns>{}, alpha, beta, c + i * ldc + j,
-            ldc, static_cast<int>(smaller(rows, m - i)), static_cast<int>(smaller(columns, n - j)));
+  static void slab(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
+                   StridedMatrix<T> b, T beta, Target<T> c, bool pack_a, T* memory) {
+    T* const panel = memory;
+    T* const block = memory + 2 * width * depth;
+    const std::int64_t packed = pack_a ? m / rows * rows : 0;  // rows that fill register blocks
+    if (pack_a) pack<T, rows>(packed, k, a.data, a.row_stride, a.column_stride, block);
+    const StridedMatrix<T> rest{a.data + packed * a.row_stride, a.row_stride, a.column_stride};
+    for (std::int64_t j = 0; j < n;) {
+      const bool wide = n - j > width;
+      const int lanes = wide ? 2 * width : width;
+      const auto columns = static_cast<int>(smaller(lanes, n - j));
+      const T* from = b.data + j * b.column_stride;
+      std::int64_t b_row = b.row_stride;
+      if (b.column_stride != 1 || columns < lanes || m >= reuse) {
+        const auto copy = wide ? pack<T, 2 * width> : pack<T, width>;
+        copy(columns, k, from, b.column_stride, b.row_stride, panel);
+        from = panel;
+        b_row = lanes;
       }
+      const auto group = wide ? column_group<T, rows, 2> : column_group<T, rows, 1>;
+      if (packed > 0) {
+        group(packed, k, alpha, {block, 1, rows}, rows * k, from, b_row, beta, c.from(0, j),
+              columns);
+      }
+      group(m - packed, k, alpha, rest, rows * a.row_stride, from, b_row, beta, c.from(packed, j),
+            columns);
+      j += lanes;
     }
   }
 };
-
-// One group of columns of the unpacked product, Rows rows at a time.
-template <class T, int Rows, int Vectors>
-void column_group(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, const T* b,
-                  std::int64_t ldb, T beta, T* c, std::int64_t ldc, int columns) {
-  const UnpackedPanels strides{a.row_stride, a.column_stride, ldb};
-  std::int64_t i = 0;
-  for (; i + Rows <= m; i += Rows) {
-    register_block<T, Rows, Vectors>(k, a.data + i * a.row_stride, b, strides, alpha, beta,
-                                     c + i * ldc, ldc, Rows, columns);
-  }
-  for (; i < m; ++i) {
-    register_block<T, 1, Vectors>(k, a.data + i * a.row_stride, b, strides, alpha, beta,
-                                  c + i * ldc, ldc, 1, columns);
-  }
-}
-
-// Reads A and whole vectors of B's rows in place; other columns of B go through `workspace`.
-template <class T>
-void direct(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
-            StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* workspace) {
-  constexpr int width = Simd<T>::width;
-  constexpr int rows = rows_per_block > 4 ? 6 : 4;
-  for (std::int64_t j = 0; j < n;) {
-    const bool wide = n - j > width;
-    const int lanes = wide ? 2 * width : width;
-    const auto columns = static_cast<int>(smaller(lanes, n - j));
-    const T* from = b.data + j * b.column_stride;
-    std::int64_t ldb = b.row_stride;
-    if (b.column_stride != 1 || columns < lanes) {
-      if (wide) {
-        pack<T, 2 * width>(columns, k, from, b.column_stride, b.row_stride, workspace);
-      } else {
-        pack<T, width>(columns, k, from, b.column_stride, b.row_stride, workspace);
-      }
-      from = workspace;
-      ldb = lanes;
-    }
-    if (wide) {
-      column_group<T, rows, 2>(m, k, alpha, a, from, ldb, beta, c + j, ldc, columns);
-    } else {
-      column_group<T, rows, 1>(m, k, alpha, a, from, ldb, beta, c + j, ldc, columns);
-    }
-    j += lanes;
-  }
-}
 
 template <class T>
 T dot(std::int64_t k, const T* x, const T* y) {
@@ -316,7 +305,7 @@ void narrow_float16(std::int64_t count, float alpha, const float* from, float be
 
 template <class T>
 constexpr GemmKernels<T> kernels() {
-  return {Packed<T>::workspace, Packed<T>::run, direct<T>, row_dots<T>, row_sum<T>};
+  return {Panels<T>::workspace, Panels<T>::run, row_dots<T>, row_sum<T>};
 }
 
 }  // namespace

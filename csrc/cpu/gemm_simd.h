@@ -13,21 +13,14 @@ struct StridedMatrix {
   std::int64_t column_stride;
 };
 
-inline constexpr std::int64_t direct_depth = 2048;
-
 template <class T>
 struct GemmKernels {
-  // Elements of scratch memory that `packed` needs.
+  // Elements of scratch memory that `product` needs.
   std::int64_t workspace;
 
-  // C = alpha A B + beta C on one tile, operands packed into `workspace` (64-byte aligned).
-  void (*packed)(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
-                 StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* workspace);
-
-  // The same with operands read in place as far as possible, for small problems: k is at most
-  // direct_depth.
-  void (*direct)(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
-                 StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* workspace);
+  // C = alpha A B + beta C on the calling thread; `workspace` is 64-byte aligned.
+  void (*product)(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
+                  StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* workspace);
 
   // y[i] = alpha sum_j a[i, j] x[j] + beta y[i] for a row-major matrix of m rows.
   void (*row_dots)(std::int64_t m, std::int64_t k, T alpha, const T* a, std::int64_t lda,
