@@ -116,6 +116,12 @@ Tensor parameter_for(const Tensor& parameter, DType dtype) {
   return parameter ? contiguous(cast(parameter, compute_dtype(dtype))) : parameter;
 }
 
+// The distance from 1 to the next number of the type computed in.
+double default_epsilon(DType dtype) {
+  return dtype == DType::float64 ? std::numeric_limits<double>::epsilon()
+                                 : std::numeric_limits<float>::epsilon();
+}
+
 // layer_norm: (x, normalized_shape, weight, bias, eps); rms_norm: (x, normalized_shape, weight,
 // eps).
 void norm_forward(Call& call, bool centered) {
@@ -125,8 +131,8 @@ void norm_forward(Call& call, bool centered) {
          ". Expected a real floating-point dtype. Fix: convert it, e.g. x.to(samara.float32).");
   const Dims normalized = shape_argument(call[1]);
   const Value& eps = call[centered ? 4 : 3];
-  const NormShape shape =
-      norm_shape(call.name(), x, normalized, centered, eps.is_none() ? 0.0 : eps.real());
+  const NormShape shape = norm_shape(call.name(), x, normalized, centered,
+                                     eps.is_none() ? default_epsilon(x.dtype()) : eps.real());
   const Tensor weight = call.optional_tensor(2);
   const Tensor bias = centered ? call.optional_tensor(3) : Tensor();
   check_parameter(call, weight, "weight", normalized);

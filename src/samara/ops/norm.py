@@ -1,0 +1,154 @@
+"""layer_norm and rms_norm: each row brought to a common scale."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from samara.errors import ShapeError
+from samara.ops.record import ErrorSample, Sample, operation
+from samara.tensor import Tensor
+
+
+def _last(normalized_shape: Any) -> tuple[int, ...]:
+    count = 1 if isinstance(normalized_shape, int) else len(normalized_shape)
+    return tuple(range(-count, 0))
+
+
+def _norm_grad(
+    g: Tensor, x: Tensor, weight: Tensor | None, axes: tuple[int, ...], eps: float, centered: bool
+) -> tuple[Tensor, Tensor]:
+    """(h - mean(h) - z mean(h z)) / deviation with h = g weight, and g z, the weight's part."""
+    center = x - x.mean(axis=axes, keepdims=True) if centered else x
+    scale = ((center * center).mean(axis=axes, keepdims=True) + eps) ** -0.5
+    z = center * scale
+    h = g if weight is None else g * weight
+    dx = h - z * (h * z).mean(axis=axes, keepdims=True)
+    if centered:
+        dx = dx - h.mean(axis=axes, keepdims=True)
+    return dx * scale, g * z
+
+
+def _layer_norm_ref(
+    x: Any, normalized_shape: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    axes = _last(normalized_shape)
+    center = x - np.mean(x, axis=axes, keepdims=True)
+    y = center / np.sqrt(np.mean(center**2, axis=axes, keepdims=True) + eps)
+    if weight is not None:
+        y = y * weight
+    return y if bias is None else y + bias
+
+
+def _layer_norm_grad(
+    g: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    y: Tensor,
+    *,
+    normalized_shape: Any,
+    eps: float,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    dx, dweight = _norm_grad(g, x, weight, _last(normalized_shape), eps, centered=True)
+    return dx, None if weight is None else dweight, None if bias is None else g
+
+
+def _samples(rng: np.random.Generator) -> list[Sample]:
+    def normal(*shape: int) -> Any:
+        return rng.normal(size=shape)
+
+    return [
+        Sample(normal(3, 5), (5,)),
+        Sample(normal(3, 5), (5,), normal(5)),
+        Sample(normal(2, 3, 4), (3, 4), normal(3, 4)),
+        Sample(normal(4, 2, 3).transpose(1, 2, 0), (4,), normal(4)),
+        Sample(normal(2, 150) + 50.0, (150,), normal(150)),
+        Sample(normal(5), (5,)),
+        Sample(np.zeros((0, 3)), (3,), normal(3)),
+    ]
+
+
+def _errors() -> list[ErrorSample]:
+    return [
+        ErrorSample(ShapeError, r"normalized_shape is \(4,\)", np.ones((2, 3)), (4,)),
+        ErrorSample(ShapeError, r"weight has shape \(2,\)", np.ones((2, 3)), (3,), np.ones(2)),
+    ]
+
+
+layer_norm = operation(
+    "layer_norm(x, normalized_shape: ints, weight: Tensor? = None, bias: Tensor? = None, "
+    "eps: float = 1e-5)",
+    doc="""(x - mean) / sqrt(variance + eps) * weight + bias over the last axes.
+
+    x: [*S, *normalized_shape] float, weight and bias: [*normalized_shape] or None -> x's shape.
+    Mean and variance (biased) are those of each row over the axes of normalized_shape.
+
+    Raises ShapeError when x does not end in normalized_shape or the parameters do not have that
+    shape. Source: Ba, Kiros, Hinton, Layer Normalization, 2016.
+
+    >>> samara.layer_norm(samara.tensor([[1.0, 3.0]]), (2,), eps=0.0).tolist()
+    [[-1.0, 1.0]]
+    """,
+    ref=_layer_norm_ref,
+    grad=_layer_norm_grad,
+    onnx="LayerNormalization",
+    ulp=8,
+    condition="sum",
+    samples=lambda rng: [
+        *_samples(rng),
+        Sample(rng.normal(size=(3, 5)), (5,), rng.normal(size=5), rng.normal(size=5)),
+        Sample(rng.normal(size=(3, 5)), 5, bias=rng.normal(size=5), eps=0.1),
+        Sample(
+            rng.normal(size=(130, 3)), (3,), rng.normal(size=3), rng.normal(size=3)
+        ),  # several tiles of rows
+    ],
+    errors=_errors,
+    methods=(),
+)
+
+
+def _rms_norm_ref(x: Any, normalized_shape: Any, weight: Any = None, eps: Any = None) -> Any:
+    eps = np.finfo(np.float32).eps if eps is None else eps
+    y = x / np.sqrt(np.mean(x**2, axis=_last(normalized_shape), keepdims=True) + eps)
+    return y if weight is None else y * weight
+
+
+def _rms_norm_grad(
+    g: Tensor, x: Tensor, weight: Tensor | None, y: Tensor, *, normalized_shape: Any, eps: Any
+) -> tuple[Tensor, Tensor | None]:
+    if eps is None:
+        eps = math.ldexp(1.0, -52 if x.dtype.name == "float64" else -23)
+    dx, dweight = _norm_grad(g, x, weight, _last(normalized_shape), eps, centered=False)
+    return dx, None if weight is None else dweight
+
+
+rms_norm = operation(
+    "rms_norm(x, normalized_shape: ints, weight: Tensor? = None, eps: float? = None)",
+    doc="""x / sqrt(mean(x^2) + eps) * weight over the last axes.
+
+    x: [*S, *normalized_shape] float, weight: [*normalized_shape] or None -> x's shape. eps=None
+    takes the distance from 1 to the next number of x's dtype (float32's for narrower ones).
+
+    Raises ShapeError when x does not end in normalized_shape or the weight does not have that
+    shape. Source: Zhang, Sennrich, Root Mean Square Layer Normalization, 2019.
+
+    >>> samara.rms_norm(samara.tensor([[3.0, 3.0]]), (2,), eps=0.0).tolist()
+    [[1.0, 1.0]]
+    """,
+    ref=_rms_norm_ref,
+    grad=_rms_norm_grad,
+    onnx="RMSNormalization",
+    ulp=8,
+    condition="sum",
+    samples=lambda rng: [
+        *(s for s in _samples(rng) if s.args[0].shape[0]),
+        Sample(rng.normal(size=(130, 3)), (3,), rng.normal(size=3), eps=0.1),
+    ],
+    errors=_errors,
+    methods=(),
+)
+
+__all__ = ["layer_norm", "rms_norm"]
