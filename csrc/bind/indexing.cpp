@@ -49,14 +49,34 @@ Item parse_item(PyObject* object) {
   }
   if (PyIndex_Check(object)) {
     const Py_ssize_t index = PyNumber_AsSsize_t(object, PyExc_IndexError);
-    if (index == -1 && PyErr_Occurred()) throw PythonError();
-    return {Item::integer, index, nullptr, {}};
+    if (index != -1 || !PyErr_Occurred()) return {Item::integer, index, nullptr, {}};
+    // NumPy's arrays have the slot too, and refuse unless they hold a single integer.
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
+    PyErr_Clear();
   }
   if (PyFloat_Check(object) || PyUnicode_Check(object))
     fail(ErrorKind::index, "index: a ", type_name(object),
          " was used as an index. Expected ints, slices, None, ..., masks or integer tensors. Fix: "
          "convert it to one of these.");
   return {Item::array, 0, nullptr, as_index_tensor(object)};
+}
+
+// Where something stands between an integer and an array, NumPy counts the integer as an array too:
+// the arrays' axes then come first in the result. Otherwise both readings agree.
+void join_integers(std::vector<Item>& items, Device device) {
+  const auto picks = [](const Item& item) {
+    return item.kind == Item::integer || item.kind == Item::array;
+  };
+  bool arrays = false;
+  int runs = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    arrays = arrays || items[i].kind == Item::array;
+    runs += picks(items[i]) && (i == 0 || !picks(items[i - 1]));
+  }
+  if (!arrays || runs < 2) return;
+  for (Item& item : items)
+    if (item.kind == Item::integer)
+      item = {Item::array, 0, nullptr, scalar_tensor(Value(item.index), DType::int64, device)};
 }
 
 std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
@@ -85,6 +105,7 @@ std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
     fail(ErrorKind::index, "index: ", used, " axes are indexed in a tensor of shape ", x.shape(),
          ". Expected at most ", x.rank(), ". Fix: remove the extra indices.");
   if (ellipses == 0) items.push_back({Item::ellipsis, 0, nullptr, {}});
+  join_integers(items, x.device());
   return items;
 }
 

@@ -113,6 +113,7 @@ Tensor narrow_view(const Tensor& x, int axis, int64_t start, int64_t length) {
 namespace {
 
 const NativeCall reshape("reshape");
+const NativeCall contiguous_call("contiguous");
 const NativeCall permute("permute");
 const NativeCall sum_to_call("sum_to");
 const NativeCall flip("flip");
@@ -121,8 +122,18 @@ const NativeCall basic_index_adjoint("basic_index_adjoint");
 const NativeCall as_strided_adjoint("as_strided_adjoint");
 const NativeCall as_strided("as_strided");
 
-// --- reshape(x, shape) ---
-void reshape_forward(Call& call) { call.output(reshape_view(call.tensor(0), call[1].integers())); }
+// --- reshape(x, shape, copy = None): copies where it must, always (true) or never (false) ---
+void reshape_forward(Call& call) {
+  const Tensor& x = call.tensor(0);
+  const bool chosen = call.values.size() > 2 && call.has(2);
+  const bool copies = chosen && call.boolean(2);
+  const Tensor shown = reshape_view(copies ? clone(x) : x, call[1].integers());
+  if (chosen && !copies && !(shown.impl()->storage == x.impl()->storage))
+    fail(ErrorKind::argument, "reshape: memory of shape ", x.shape(), " and strides ", x.strides(),
+         " cannot be seen as ", call[1].integers(),
+         " without a copy. Expected copy=None or True. Fix: leave copy out.");
+  call.output(shown);
+}
 void reshape_backward(BackwardCall& call) {
   call.set(0, reshape(call.gradient(), call.tensor(0).shape()));
 }
@@ -354,6 +365,9 @@ void check_span(const Tensor& x, const Dims& shape, const Dims& strides, int64_t
 void as_strided_forward(Call& call) {
   const Tensor& x = call.tensor(0);
   const int64_t offset = call.integer(3);
+  if (call.records && !x.is_contiguous())
+    fail(ErrorKind::gradient, "as_strided: the tensor has strides ", x.strides(),
+         " and requires grad. Expected a contiguous tensor. Fix: pass x.contiguous().");
   check_span(x, call[1].integers(), call[2].integers(), offset);
   call.output(alias(x, call[1].integers(), call[2].integers(), x.offset() + offset));
 }
@@ -387,8 +401,8 @@ void as_strided_adjoint_forward(Call& call) {
   call.output(whole);
 }
 void as_strided_adjoint_backward(BackwardCall& call) {
-  call.set(0, as_strided(reshape(call.gradient(), call[1].integers()), call[2].integers(),
-                         call[3].integers(), call[4].integer()));
+  call.set(0, as_strided(contiguous_call(call.gradient()), call[2].integers(), call[3].integers(),
+                         call[4].integer()));
 }
 const Register as_strided_adjoint_registered({.name = "as_strided_adjoint",
                                               .forward = as_strided_adjoint_forward,
@@ -406,7 +420,7 @@ void set_view_backward(BackwardCall& call) {
   const Dims& strides = call[3].integers();
   const int64_t offset = call[4].integer();
   if (call.needs(1))
-    call.set(1, as_strided(reshape(call.gradient(), call.tensor(0).shape()), shape, strides, offset));
+    call.set(1, as_strided(contiguous_call(call.gradient()), shape, strides, offset));
   if (call.needs(0)) call.set(0, zero_view(call.gradient(), shape, strides, offset));
 }
 const Register set_view_registered({.name = "set_view",

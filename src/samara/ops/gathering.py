@@ -11,9 +11,7 @@ import numpy as np
 
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, INTEGER, NUMERIC, ErrorSample, Sample, composite, operation
-from samara.tensor import Tensor, zeros_like
-
-Gradients = tuple[Tensor | None, ...]
+from samara.tensor import Tensor
 
 
 def _cut(x: Any, axis: int, index: Any) -> Any:
@@ -26,10 +24,6 @@ def _gather_ref(x: Any, axis: int, index: Any) -> Any:
     if x.ndim == 0:
         return x.reshape(1)[index]
     return np.take_along_axis(_cut(x, axis, index), index, axis)
-
-
-def _gather_grad(g: Tensor, x: Tensor, index: Tensor, y: Tensor, *, axis: int) -> Gradients:
-    return scatter_add(zeros_like(x), axis, index, g), None
 
 
 def _index_errors(*source: Any) -> list[ErrorSample]:
@@ -67,7 +61,6 @@ gather = operation(
     [[1], [4]]
     """,
     ref=_gather_ref,
-    grad=_gather_grad,
     dtypes=ALL,
     onnx="GatherElements",
     ulp=0,
@@ -160,17 +153,6 @@ def _scatter_add_ref(x: Any, axis: int, index: Any, src: Any) -> Any:
     return y.reshape(x.shape)
 
 
-def _scatter_add_grad(
-    g: Tensor, x: Tensor, index: Tensor, src: Tensor, y: Tensor, *, axis: int
-) -> Gradients:
-    read = gather(g, axis, index)
-    if src.ndim == 0 or src.shape == index.shape:
-        return g, None, read
-    whole = zeros_like(src)
-    whole[tuple(slice(n) for n in index.shape)] = read
-    return g, None, whole
-
-
 scatter_add = operation(
     "scatter_add(x, axis: int, index, src)",
     doc="""A copy of x with src added at the indices: y[index[i, j], j] += src[i, j] for axis 0.
@@ -186,7 +168,6 @@ scatter_add = operation(
     [0.0, 12.0]
     """,
     ref=_scatter_add_ref,
-    grad=_scatter_add_grad,
     dtypes=ALL,
     onnx="ScatterElements",
     ulp=1,
@@ -217,16 +198,6 @@ scatter_add = operation(
 )
 
 
-def _take_grad(g: Tensor, x: Tensor, indices: Tensor, y: Tensor, *, axis: int | None) -> Gradients:
-    flat = indices.reshape(-1)
-    if axis is None:
-        zeros = zeros_like(x).reshape(-1)
-        return index_add(zeros, 0, flat, g.reshape(-1)).reshape(x.shape), None
-    at = axis % x.ndim
-    rows = g.reshape(*x.shape[:at], flat.shape[0], *x.shape[at + 1 :])
-    return index_add(zeros_like(x), at, flat, rows), None
-
-
 take = operation(
     "take(x, indices, axis: int? = None)",
     doc="""The entries of x at the indices along `axis`; without an axis, of x read as one flat row.
@@ -241,7 +212,6 @@ take = operation(
     [[2, 1], [4, 3]]
     """,
     ref=lambda x, indices, axis=None: np.take(x, indices, axis=axis),
-    grad=_take_grad,
     dtypes=ALL,
     onnx="Gather",
     ulp=0,
@@ -320,10 +290,6 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
     return gather(whole, at, wanted)
 
 
-def _index_select_grad(g: Tensor, x: Tensor, index: Tensor, y: Tensor, *, axis: int) -> Gradients:
-    return index_add(zeros_like(x), axis, index, g), None
-
-
 index_select = operation(
     "index_select(x, axis: int, index)",
     doc="""The entries of x at the indices along `axis`. x: [*A, n, *B], index: [m] -> [*A, m, *B].
@@ -335,7 +301,6 @@ index_select = operation(
     [[3, 4], [3, 4]]
     """,
     ref=lambda x, axis, index: np.take(x, np.atleast_1d(index), axis=axis),
-    grad=_index_select_grad,
     dtypes=ALL,
     onnx="Gather",
     ulp=0,
@@ -362,12 +327,6 @@ def _index_add_ref(x: Any, axis: int, index: Any, source: Any, alpha: float = 1)
     return y
 
 
-def _index_add_grad(
-    g: Tensor, x: Tensor, index: Tensor, source: Tensor, y: Tensor, *, axis: int, alpha: float
-) -> Gradients:
-    return g, None, take(g, index, axis=axis) * alpha
-
-
 index_add = operation(
     "index_add(x, axis: int, index, source, *, alpha: number = 1)",
     doc="""A copy of x with rows added along `axis`: y[index[i]] += alpha source[i] for axis 0.
@@ -382,7 +341,6 @@ index_add = operation(
     [[0.0, 0.0], [4.0, 6.0]]
     """,
     ref=_index_add_ref,
-    grad=_index_add_grad,
     dtypes=NUMERIC,
     ulp=2,
     condition="sum",
@@ -417,17 +375,6 @@ index_add = operation(
 )
 
 
-def _embedding_grad(
-    g: Tensor, ids: Tensor, weight: Tensor, y: Tensor, *, padding_idx: int | None
-) -> Gradients:
-    flat = ids.reshape(-1)
-    rows = g.reshape(flat.shape[0], *weight.shape[1:])
-    if padding_idx is not None:
-        kept = flat != padding_idx % weight.shape[0]
-        rows = rows * kept.to(rows.dtype).reshape(-1, *[1] * (weight.ndim - 1))
-    return None, index_add(zeros_like(weight), 0, flat, rows)
-
-
 embedding = operation(
     "embedding(ids, weight, padding_idx: int? = None)",
     doc="""Rows of a table: y[...] = weight[ids[...]].
@@ -442,7 +389,6 @@ embedding = operation(
     [[3.0, 4.0], [1.0, 2.0], [3.0, 4.0]]
     """,
     ref=lambda ids, weight, padding_idx=None: weight[ids],
-    grad=_embedding_grad,
     dtypes=ALL,
     onnx="Gather",
     ulp=0,

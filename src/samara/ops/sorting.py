@@ -12,7 +12,7 @@ import numpy as np
 
 from samara.errors import ArgumentError, ShapeError
 from samara.ops.record import REAL, ErrorSample, Sample, composite, operation
-from samara.tensor import Tensor, zeros_like
+from samara.tensor import Tensor
 
 
 class KthvalueResult(NamedTuple):
@@ -58,13 +58,6 @@ def _sort_errors() -> list[ErrorSample]:
         ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), axis=2),
         ErrorSample(IndexError, "axis 1 given for a 0-d tensor", np.ones(()), axis=1),
     ]
-
-
-def _sort_grad(g: Tensor, x: Tensor, y: Tensor, **order: Any) -> Tensor:
-    from samara.ops.gathering import scatter_add
-
-    axis = order.pop("axis")
-    return scatter_add(zeros_like(x), axis, argsort(x, axis=axis, **order), g)
 
 
 argsort = operation(
