@@ -1,0 +1,1 @@
+"""Side-by-side measurements of Samara and PyTorch, in one run on one machine."""
