@@ -53,6 +53,13 @@ Kinds = Annotated[
     list[str] | None,
     typer.Option("--column", help="Set a column's kind, as zip=category. May be repeated."),
 ]
+Task = Annotated[
+    str | None, typer.Option("--task", help="regression, binary or multiclass; inferred if unset.")
+]
+BadRows = Annotated[
+    str, typer.Option("--on-bad-rows", help="error, skip (reported) or fill (as missing values).")
+]
+Delimiter = Annotated[str | None, typer.Option("--delimiter", help="Found by itself if unset.")]
 Output = Annotated[
     str | None, typer.Option("--output", "-o", help="Model directory; runs/NAME-N if unset.")
 ]
@@ -72,18 +79,26 @@ def fit(
     dropout: Dropout = 0.1,
     early_stopping: Patience = 10,
     column: Kinds = None,
+    task: Task = None,
+    on_bad_rows: BadRows = "error",
+    delimiter: Delimiter = None,
     output: Output = None,
     device: Device = "auto",
     quiet: Quiet = False,
 ) -> None:
     """Train on a table and write a model directory."""
-    from samara.commands.fit import fit_file
+    from samara.commands.fit import fit_file, parse_kinds
 
     fit_file(
         file,
         target,
         output=output,
-        columns=column or [],
+        reading={
+            "schema": parse_kinds(column or []) or None,
+            "task": task,
+            "on_bad_rows": on_bad_rows,
+            "delimiter": delimiter,
+        },
         hidden=hidden,
         quiet=quiet,
         epochs=epochs,

@@ -13,6 +13,8 @@ import numpy as np
 __all__ = ["cuda_status", "examine", "version_of"]
 
 _PACKAGES = ("numpy", "ml_dtypes", "safetensors", "duckdb", "rich", "typer", "matplotlib")
+# The processor features that kernels are chosen by, from old to new.
+_FEATURES = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
 _OPTIONAL = {"matplotlib": "samara[plot]"}
 
 
@@ -52,28 +54,31 @@ def _versions() -> bool:
 
 
 def _processor() -> None:
-    import samara
+    import samara._core as _core
 
+    name, flags = _cpu()
     print("processor")
-    _line("cpu", _cpu_name())
-    info = samara.config.cpu_info()
-    chosen, supported = info["isa"], info["supported_isa"]
-    why = "" if chosen == supported else f" (the CPU supports {supported}; SAMARA_ISA lowers it)"
-    _line("kernels", f"x86-64 {chosen}{why}")
+    _line("cpu", name)
+    _line("features", " ".join(f for f in _FEATURES if f in flags) or "none of those used")
+    limit = os.environ.get("SAMARA_ISA")
+    _line("kernels", f"x86-64 {_core.chosen_isa()}" + (f" (SAMARA_ISA={limit})" if limit else ""))
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    _line("threads", f"{samara.get_num_threads()} of {usable} usable cores")
+    _line("threads", f"{_core.thread_count()}, for {usable} usable of {os.cpu_count()} cores")
 
 
-def _cpu_name() -> str:
+def _cpu() -> tuple[str, set[str]]:
+    """The processor's name and its feature flags, as far as the system tells them."""
+    found: dict[str, str] = {}
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:
             for line in file:
-                if line.startswith("model name"):
-                    return line.partition(":")[2].strip()
+                key, _, value = line.partition(":")
+                found.setdefault(key.strip(), value.strip())
     except OSError:
         # Other systems have no such file.
         pass
-    return platform.processor() or platform.machine()
+    name = found.get("model name") or platform.processor() or platform.machine()
+    return name, set(found.get("flags", "").split())
 
 
 def _devices() -> None:

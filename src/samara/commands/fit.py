@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from samara.errors import ArgumentError, SamaraError
@@ -18,21 +18,20 @@ def fit_file(
     target: str,
     *,
     output: str | None,
-    columns: Sequence[str],
+    reading: Mapping[str, Any],
     hidden: str,
     quiet: bool,
     **options: Any,
 ) -> None:
     """Read, train, save, and say where everything lies."""
-    import samara
+    from samara.data import csv
     from samara.train import fit_table
     from samara.train.files import check_output
 
     widths = parse_widths(hidden)
-    kinds = parse_kinds(columns)
     if output is not None:
         check_output(output)
-    table = samara.csv(file, target=target, **({"schema": kinds} if kinds else {}))
+    table = csv(file, target=target, **reading)
     folder = output if output is not None else free_directory(file)
     model = fit_table(table, hidden=widths, verbose=0 if quiet else 1, **options)
     saved = os.path.relpath(model.save(folder))

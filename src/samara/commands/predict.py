@@ -6,7 +6,7 @@ import csv
 import os
 import sys
 import tempfile
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 from samara.errors import ArgumentError
 
@@ -53,7 +53,11 @@ def predictions(model: Any, file: str) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-def _write(stream: TextIO, header: list[str], rows: list[list[str]]) -> None:
+class _Writable(Protocol):
+    def write(self, text: str, /) -> object: ...
+
+
+def _write(stream: _Writable, header: list[str], rows: list[list[str]]) -> None:
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 import samara
-from samara import nn
+from samara import nn, optim
+from samara.device import resolve
 from samara.nn import diagnose
 from samara.nn import loss as losses
 
@@ -72,7 +73,7 @@ def tensor(value: Any, device: Any = None) -> Any:
     if not is_tensor(value):
         array = np.ascontiguousarray(value)
         value = samara.from_numpy(array if array.flags.writeable else array.copy())
-    return value if device is None else value.to(device)
+    return value if device is None or value.device == device else value.to(device)
 
 
 def to_numpy(value: Any) -> Any:
@@ -91,12 +92,12 @@ def has_lazy_parameters(model: Any) -> bool:
 
 def clip_norm(parameters: Iterable[Any], limit: float) -> None:
     """Scale all gradients together so that their joint norm is at most `limit`."""
-    samara.optim.clip_grad_norm_(list(parameters), limit)
+    optim.clip_grad_norm_(list(parameters), limit)
 
 
 def resolve_device(device: Any) -> Any:
     """The device to train on; raises `DeviceError` for one that is not there."""
-    return None
+    return resolve(device)
 
 
 def learning_rate(optimizer: Any) -> float:

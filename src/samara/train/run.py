@@ -254,6 +254,7 @@ class Run:
             return
         classes = int(output.shape[1])
         train, validation = self.data.train, self.data.validation
+        known: list[tuple[NDArray[Any] | None, str, NDArray[Any] | None]]
         if train.target is None:
             # A loader shows its labels batch by batch, so every batch is looked at.
             labels = target if isinstance(target, np.ndarray) else None
