@@ -75,6 +75,7 @@ class Record:
     """What is known about one operation; see `operation` for the fields."""
 
     name: str
+    family: str  # the file in samara/ops that holds the record
     signature: str
     doc: str
     function: Function
@@ -96,6 +97,15 @@ class Record:
 
 
 RECORDS: dict[str, Record] = {}
+
+
+def _family(*functions: Function | None) -> str:
+    """The file that declares a record, told by the functions written in it."""
+    for function in functions:
+        module = getattr(function, "__module__", None) or ""
+        if module.startswith("samara.ops.") and module != __name__:
+            return module.rpartition(".")[2]
+    return "user"
 
 
 def _no_samples(_: np.random.Generator) -> Sequence[Sample]:
@@ -169,6 +179,7 @@ def operation(
     function = make(dim_form=dim_form)
     record = Record(
         name=name,
+        family=_family(grad, samples, ref),
         signature=signature,
         doc=doc,
         function=function,
@@ -241,6 +252,7 @@ def composite(
         call.__doc__ = doc
         record = Record(
             name=name,
+            family=_family(function),
             signature=signature,
             doc=doc,
             function=call,
