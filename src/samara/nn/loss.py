@@ -78,7 +78,7 @@ class SmoothL1Loss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
-        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
+        return F.smooth_l1_loss(input, target, beta=self.beta, reduction=self.reduction)
 
 
 class HuberLoss(_Loss):
@@ -97,7 +97,7 @@ class HuberLoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
-        return F.huber_loss(input, target, self.reduction, self.delta)
+        return F.huber_loss(input, target, delta=self.delta, reduction=self.reduction)
 
 
 class CrossEntropyLoss(_Loss):
