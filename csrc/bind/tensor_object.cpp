@@ -91,14 +91,21 @@ bool convert_operand(PyObject* object, Value& value) {
   return convert_number(object, value);
 }
 
+PyObject* call_binary(const Operation& operation, std::span<Value> values) {
+  Outputs outputs;
+  invoke_from_python(operation, values, outputs);
+  return wrap(std::move(outputs[0]));
+}
 PyObject* binary(const Operation& operation, PyObject* a, PyObject* b) {
   return guarded([&]() -> PyObject* {
+    if (is_tensor(a) && is_tensor(b)) {
+      Value values[2] = {Value(unwrap(a)), Value(unwrap(b))};
+      return call_binary(operation, values);
+    }
     Value values[2];
     if (!convert_operand(a, values[0]) || !convert_operand(b, values[1]))
       Py_RETURN_NOTIMPLEMENTED;
-    Outputs outputs;
-    invoke_from_python(operation, values, outputs);
-    return wrap(std::move(outputs[0]));
+    return call_binary(operation, values);
   });
 }
 PyObject* unary(const Operation& operation, PyObject* x) {

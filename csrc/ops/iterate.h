@@ -16,10 +16,11 @@ inline constexpr int64_t kPointwiseGrain = 16384;
 struct StridedOperands {
   int operands = 0;
   int rank = 0;
-  std::array<char*, kMaxOperands> pointers{};
-  std::array<int64_t, kMaxRank> sizes{};
+  // Only the first `operands` and `rank` entries are set.
+  std::array<char*, kMaxOperands> pointers;
+  std::array<int64_t, kMaxRank> sizes;
   // In bytes, axis by axis; axis 0 is the outermost.
-  std::array<std::array<int64_t, kMaxOperands>, kMaxRank> strides{};
+  std::array<std::array<int64_t, kMaxOperands>, kMaxRank> strides;
 
   explicit StridedOperands(const Dims& shape) : rank(shape.size()) {
     for (int axis = 0; axis < rank; ++axis) sizes[axis] = shape[axis];

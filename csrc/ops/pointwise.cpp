@@ -33,9 +33,8 @@ namespace v4 = baseline;
 #endif
 
 const PointwiseKernels* unary_kernels() {
-  static const PointwiseKernels* const chosen =
-      select_isa(baseline::unary_pointwise_kernels, v3::unary_pointwise_kernels,
-                 v4::unary_pointwise_kernels);
+  static const PointwiseKernels* const chosen = select_isa(
+      baseline::unary_pointwise_kernels, v3::unary_pointwise_kernels, v4::unary_pointwise_kernels);
   return chosen;
 }
 const PointwiseKernels* binary_kernels() {
@@ -61,8 +60,8 @@ struct Functor {
 
 struct PointwiseAttributes {
   const Functor* functor;
-  int input = -1;  // -1: the value; i: the gradient of input i
-  DType dtype;     // of the inputs
+  int input = -1;            // -1: the value; i: the gradient of input i
+  DType dtype;               // of the inputs
   int constant_operand = 0;  // operand that is `constant` rather than a tensor; 0 for none
   std::array<double, 4> parameters{};
   alignas(16) std::array<std::byte, 16> constant{};
@@ -127,9 +126,41 @@ class HalfLoop {
   const double* parameters_;
 };
 
+// Everything in one run of memory each: no walk over axes is needed.
+bool all_contiguous(const Tensor& output, TensorSpan inputs) {
+  if (!output.is_contiguous()) return false;
+  for (const Tensor& input : inputs)
+    if (!input.is_contiguous() || !(input.shape() == output.shape())) return false;
+  return true;
+}
+
+void run_contiguous(const Tensor& output, TensorSpan inputs, const PointwiseAttributes& attributes,
+                    PointwiseLoop loop) {
+  char* pointers[kMaxOperands];
+  int64_t strides[kMaxOperands];
+  int operands = 0;
+  const auto add = [&](const void* pointer, int64_t stride) {
+    pointers[operands] = static_cast<char*>(const_cast<void*>(pointer));
+    strides[operands++] = stride;
+  };
+  add(output.address(), itemsize(output.dtype()));
+  for (const Tensor& input : inputs) {
+    if (operands == attributes.constant_operand) add(attributes.constant.data(), 0);
+    add(input.address(), itemsize(input.dtype()));
+  }
+  if (operands == attributes.constant_operand) add(attributes.constant.data(), 0);
+  parallel_ranges(output.elements(), kPointwiseGrain, [&](int64_t begin, int64_t end) {
+    char* shifted[kMaxOperands];
+    for (int k = 0; k < operands; ++k) shifted[k] = pointers[k] + begin * strides[k];
+    loop(shifted, strides, end - begin, attributes.parameters.data());
+  });
+}
+
 void pointwise_cpu(TensorSpan outputs, TensorSpan inputs, const PointwiseAttributes& attributes) {
   const Tensor& output = outputs[0];
   if (output.elements() == 0) return;
+  if (!is_half(attributes.dtype) && all_contiguous(output, inputs))
+    return run_contiguous(output, inputs, attributes, find_loop(attributes, attributes.dtype));
   StridedOperands walk(output.shape());
   walk.add(output);
   for (size_t i = 0; i < inputs.size(); ++i) {
@@ -157,10 +188,10 @@ const KernelSlot<PointwiseAttributes> pointwise_kernel("pointwise", pointwise_cp
 // The dtype the loops work in, or an error when the operation has none for `dtype`.
 DType working_dtype(const Call& call, const Functor& functor, DType dtype) {
   using pointwise::kBoolean, pointwise::kComplex, pointwise::kInteger, pointwise::kReal;
-  const unsigned domain = is_floating(dtype)         ? kReal
-                          : is_integer(dtype)        ? kInteger
+  const unsigned domain = is_floating(dtype)        ? kReal
+                          : is_integer(dtype)       ? kInteger
                           : dtype == DType::boolean ? kBoolean
-                                                     : kComplex;
+                                                    : kComplex;
   if (functor.domain & domain) return dtype;
   // A function of real numbers takes whole numbers too.
   if ((functor.domain & kReal) && !(functor.domain & kInteger) && !is_inexact(dtype))
@@ -178,7 +209,9 @@ DType working_dtype(const Call& call, const Functor& functor, DType dtype) {
 }
 
 DType output_dtype(const Functor& functor, DType dtype) {
-  return functor.result == Result::boolean ? DType::boolean : dtype;
+  return functor.result == Result::boolean ? DType::boolean
+         : functor.result == Result::real  ? real_dtype(dtype)
+                                           : dtype;
 }
 
 // An output laid out like a dense but permuted input keeps all loops contiguous.
@@ -208,8 +241,9 @@ void set_constant(PointwiseAttributes& attributes, int operand, const Value& num
 void unary_forward(Call& call) {
   const Functor& functor = *static_cast<const Functor*>(call.operation.native->details);
   const bool is_number = call[0].is_number();
-  const Tensor given = is_number ? scalar_tensor(call[0], result_dtype(call.values.first(1), call.name()), {})
-                                 : call.tensor(0);
+  const Tensor given =
+      is_number ? scalar_tensor(call[0], result_dtype(call.values.first(1), call.name()), {})
+                : call.tensor(0);
   const DType dtype = working_dtype(call, functor, given.dtype());
   const Tensor x = cast(given, dtype);
   PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
@@ -223,31 +257,35 @@ void unary_forward(Call& call) {
 void unary_backward(BackwardCall& call) {
   const Functor& functor = *static_cast<const Functor*>(call.node.operation->native->details);
   const Tensor& g = call.gradient();
-  PointwiseAttributes attributes{.functor = &functor, .input = 0, .dtype = g.dtype()};
+  // |x| of a complex x has a real gradient.
+  const DType dtype = is_complex(call.tensor(0).dtype()) ? call.tensor(0).dtype() : g.dtype();
+  PointwiseAttributes attributes{.functor = &functor, .input = 0, .dtype = dtype};
   const int count = call.node.values.size();
   for (int i = 1; i < count && i <= static_cast<int>(attributes.parameters.size()); ++i)
     attributes.parameters[static_cast<size_t>(i - 1)] = call[i].real();
-  const Tensor& x = functor.reads_x ? call.tensor(0) : g;
+  const Tensor x = functor.reads_x ? cast(call.tensor(0), dtype) : g;
   const Tensor& y = functor.reads_y ? call.output() : g;
-  const Tensor gradient = empty(g.shape(), g.dtype(), g.device());
-  pointwise_kernel(gradient, {g, cast(x, g.dtype()), y}, attributes);
+  const Tensor gradient = empty(g.shape(), dtype, g.device());
+  pointwise_kernel(gradient, {g, x, y}, attributes);
   call.set(0, gradient);
 }
 
 // x ** 2 and x ** 0.5 are far cheaper as what they are.
 const Functor* cheaper_power(const Functor& functor, const Value& exponent, DType dtype);
 
-void launch_binary(Call& call, const Functor& functor, const Value& a, const Value& b, DType dtype) {
+void launch_binary(Call& call, const Functor& functor, const Value& a, const Value& b,
+                   DType dtype) {
   PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
   const DType result_type = output_dtype(functor, dtype);
   if (a.is_tensor() && b.is_tensor()) {
-    const Tensor x = cast(a.tensor(), dtype), y = cast(b.tensor(), dtype);
+    const Tensor operands[2] = {cast(a.tensor(), dtype), cast(b.tensor(), dtype)};
+    const Tensor &x = operands[0], &y = operands[1];
     const bool same = x.shape() == y.shape();
     const Dims shape = same ? x.shape() : broadcast_shapes(x.shape(), y.shape(), call.name());
     const Tensor& like = same && !(x.strides() == y.strides()) && x.is_contiguous() ? y : x;
-    const Tensor output = pointwise_result(call, shape, result_type, y.is_contiguous() ? y : like);
-    pointwise_kernel(output, {x, y}, attributes);
-    call.output(output);
+    const Tensor& output = call.outputs.emplace_back(
+        pointwise_result(call, shape, result_type, y.is_contiguous() ? y : like));
+    pointwise_kernel(TensorSpan(&output, 1), operands, attributes);
     return;
   }
   const bool constant_first = !a.is_tensor();
@@ -266,13 +304,58 @@ void launch_binary(Call& call, const Functor& functor, const Value& a, const Val
   call.output(output);
 }
 
+// add(x, y, alpha) and subtract(x, y, alpha): y is multiplied by alpha first, as a recorded
+// product.
+void apply_alpha(Call& call) {
+  if (call.values.size() < 3) return;
+  static const NativeCall multiply("multiply");
+  const Value alpha = call[2];
+  Value& y = call.values[1];
+  if (alpha.kind() != ValueKind::complex && alpha.real() == 1.0) return;
+  if (y.is_tensor())
+    y = Value(multiply(y, alpha));
+  else if (y.kind() == ValueKind::complex || alpha.kind() == ValueKind::complex)
+    y = Value(y.complex() * alpha.complex());
+  else if (y.kind() == ValueKind::real || alpha.kind() == ValueKind::real)
+    y = Value(y.real() * alpha.real());
+  else
+    y = Value(y.integer() * alpha.integer());
+}
+
+bool fits(DType dtype, int64_t number) {
+  if (dtype == DType::uint64) return number >= 0;
+  const int bits = static_cast<int>(itemsize(dtype)) * 8;
+  if (bits == 64) return true;
+  if (kind(dtype) == DTypeKind::unsigned_integer) return number >= 0 && number >> bits == 0;
+  const int64_t limit = int64_t{1} << (bits - 1);
+  return -limit <= number && number < limit;
+}
+
+// A Python integer beyond the tensor's dtype: comparisons look at its value, arithmetic fails
+// instead of wrapping it around.
+DType dtype_for_number(const Call& call, const Functor& functor, DType dtype) {
+  if (!is_integer(dtype)) return dtype;
+  for (const Value& value : call.values.first(2)) {
+    if (value.kind() != ValueKind::integer || fits(dtype, value.integer())) continue;
+    if (functor.result == Result::boolean)
+      return dtype == DType::uint64 ? DType::float64 : DType::int64;
+    fail(ErrorKind::argument, call.name(), ": the number ", value.integer(), " does not fit into ",
+         name(dtype),
+         ", the dtype of the tensor. Expected a number in its range. Fix: convert the "
+         "tensor first, e.g. x.to(samara.int64).");
+  }
+  return dtype;
+}
+
 void binary_forward(Call& call) {
   const Functor& functor = *static_cast<const Functor*>(call.operation.native->details);
+  apply_alpha(call);
   const Value& a = call[0];
   const Value& b = call[1];
   const bool plain = a.is_tensor() && b.is_tensor() && a.tensor().dtype() == b.tensor().dtype();
   const DType common = plain ? a.tensor().dtype() : result_dtype(call.values.first(2), call.name());
-  const DType dtype = working_dtype(call, functor, common);
+  DType dtype = working_dtype(call, functor, common);
+  if (!plain) dtype = dtype_for_number(call, functor, dtype);
   if (a.is_tensor() || b.is_tensor()) return launch_binary(call, functor, a, b, dtype);
   launch_binary(call, functor, Value(scalar_tensor(a, dtype, {})), b, dtype);
 }
@@ -322,7 +405,7 @@ void binary_backward(BackwardCall& call) {
 
 template <class F>
 Functor describe(int index) {
-  return {F::name,           index,      F::arity,   F::domain, F::result,
+  return {F::name,           index,      F::arity,  F::domain, F::result,
           F::differentiable, F::reads_x, F::reads_y};
 }
 
