@@ -229,6 +229,15 @@ bool convert_number(PyObject* object, Value& value) {
     value = Value(PyObject_IsTrue(object) == 1);
     return true;
   }
+  if (std::string_view(type_name(object)).find("complex") != std::string_view::npos) {
+    // numpy.complex64 is no Python complex, and its __float__ would drop the imaginary part.
+    const Py_complex number = PyComplex_AsCComplex(object);
+    if (!PyErr_Occurred()) {
+      value = Value(std::complex<double>(number.real, number.imag));
+      return true;
+    }
+    PyErr_Clear();
+  }
   if (methods && methods->nb_float) {
     const double number = PyFloat_AsDouble(object);
     if (!PyErr_Occurred()) {

@@ -50,7 +50,10 @@ class LaneWalk {
     length_ = index.size(axis_);
     columns_ = axis_ == last_ ? 1 : index.size(last_);
     lanes_ = index.elements() == 0 ? 0 : index.elements() / length_ / columns_;
-    column_block_ = std::clamp<int64_t>(kGrain / std::max<int64_t>(length_, 1), 16, kBlock);
+    // Runs as long as the offsets' buffer; shorter where whole columns must be shared out.
+    const bool narrow = ordered && lanes_ < 8;
+    column_block_ =
+        narrow ? std::clamp<int64_t>(kGrain / std::max<int64_t>(length_, 1), 64, kBlock) : kBlock;
     column_block_ = std::max<int64_t>(std::min(column_block_, columns_), 1);
     length_block_ = ordered ? length_ : std::min(length_, kGrain / column_block_);
     length_block_ = std::max<int64_t>(length_block_, 1);

@@ -256,20 +256,32 @@ struct TopkAttributes {
   bool largest, sorted;
 };
 
-// Room for the candidates of select_few: more than k, so that the selection among them runs rarely.
-int64_t candidate_room(int64_t k) { return std::max<int64_t>(2 * k, 64); }
+// Room for the candidates of select_few: more than k, so that not each one causes a selection.
+int64_t candidate_room(int64_t k) { return std::max<int64_t>(2 * k, 8); }
 
-// Whether one of `count` elements has a key below the limit; without branches, so that it
-// vectorises.
-template <class T, class Key>
-bool any_below(const T* x, Key limit, Key flip, int64_t count) {
-  bool any = false;
-  for (int64_t i = 0; i < count; ++i) any |= static_cast<Key>(sort_key(x[i]) ^ flip) < limit;
-  return any;
+constexpr int64_t kStride = 16;
+
+// Whether one of the next kStride elements may come before `limit`: a quick look, which for
+// floating point compares the values themselves so that it vectorises.
+template <class T>
+bool any_before(const T* x, T limit, bool largest) {
+  int any = 0;
+  if constexpr (std::is_floating_point_v<T>) {
+    if (largest) {
+      for (int64_t i = 0; i < kStride; ++i) any |= !(x[i] <= limit);
+    } else {
+      for (int64_t i = 0; i < kStride; ++i) any |= !(x[i] >= limit);
+    }
+  } else {
+    const auto key = sort_key(limit);
+    for (int64_t i = 0; i < kStride; ++i)
+      any |= largest ? sort_key(x[i]) > key : sort_key(x[i]) < key;
+  }
+  return any != 0;
 }
 
-// Leaves the k smallest items, unordered, at the start of a buffer of candidate_room(k) and returns
-// how many it holds.
+// Leaves the k first items in order, themselves unordered, among those at the start of a buffer of
+// candidate_room(k), and returns how many it holds.
 template <class T>
 int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<T>::Item* buffer) {
   using Line = Row<T>;
@@ -286,17 +298,17 @@ int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<
     std::nth_element(buffer, buffer + k - 1, buffer + held);
     held = k;
     // From here on only a smaller key gets in: an equal one comes later than those held.
-    const Key limit = static_cast<Key>(sort_key(x[place_of(buffer[k - 1])]) ^ flip);
+    const T limit = x[place_of(buffer[k - 1])];
+    const Key limit_key = static_cast<Key>(sort_key(limit) ^ flip);
     ++i;
     for (bool full = false; i < n && !full;) {
-      constexpr int64_t kStride = 16;
       const int64_t stop = std::min(i + kStride, n);
-      if (stop == i + kStride && !any_below(x + i, limit, flip, kStride)) {
+      if (stop == i + kStride && !any_before(x + i, limit, largest)) {
         i = stop;
         continue;
       }
       for (; i < stop && !full; ++i)
-        full = static_cast<Key>(sort_key(x[i]) ^ flip) < limit && keep(i);
+        full = static_cast<Key>(sort_key(x[i]) ^ flip) < limit_key && keep(i);
       if (full) --i;
     }
   }

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ALL, INTEGER, NUMERIC, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, INTEGER, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
 
@@ -341,7 +341,7 @@ index_add = operation(
     [[0.0, 0.0], [4.0, 6.0]]
     """,
     ref=_index_add_ref,
-    dtypes=NUMERIC,
+    dtypes=ALL,
     ulp=2,
     condition="sum",
     samples=lambda rng: [
@@ -480,6 +480,11 @@ def _bincount_ref(x: Any, weights: Any = None, minlength: int = 0) -> Any:
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
     import samara
 
+    if x.dtype not in INTEGER:
+        raise DTypeError(
+            f"bincount: x has dtype {x.dtype}. Expected an integer dtype. "
+            "Fix: convert it, e.g. x.to(samara.int64)."
+        )
     if x.ndim != 1 or (weights is not None and weights.shape != x.shape):
         shapes = f"x of shape {x.shape}" + (
             "" if weights is None else f" and weights of shape {weights.shape}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from samara._core import bool as samara_bool
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
@@ -75,11 +76,12 @@ index = operation(
 def _index_put_ref(
     x: Any, axes: Any, indices: Sequence[Any], values: Any, accumulate: bool = False
 ) -> Any:
-    y = x.copy()
+    y, key = x.copy(), _key(x, axes, indices)
     if accumulate:
-        np.add.at(y, _key(x, axes, indices), values)
+        extra = max(np.ndim(values) - x[key].ndim, 0)
+        np.add.at(y, key, values.reshape(values.shape[extra:]))
     else:
-        y[_key(x, axes, indices)] = values
+        y[key] = values
     return y
 
 
@@ -157,6 +159,7 @@ argwhere = operation(
         Sample(np.array(0.0)),
         Sample(np.array(3.0)),
     ],
+    errors=lambda: [ErrorSample(DTypeError, "argument 'x' is a str", "text")],
     methods=("argwhere", "nonzero"),
 )
 
@@ -210,13 +213,17 @@ nonzero = operation(
     ],
 )
 def masked_select(x: Tensor, mask: Tensor) -> Tensor:
-    import samara
-
-    if mask.dtype != samara.bool:
+    if mask.dtype is not samara_bool:
         raise DTypeError(
             f"masked_select: the mask has dtype {mask.dtype}. Expected bool. "
             "Fix: compare, e.g. x > 0, or convert it with mask.to(samara.bool)."
         )
-    whole, where = samara.broadcast_tensors(x, mask)
-    selected: Tensor = whole[where]
+    try:
+        shape = np.broadcast_shapes(x.shape, mask.shape)
+    except ValueError:
+        raise ShapeError(
+            f"masked_select: shapes {x.shape} and {mask.shape} do not broadcast. Expected equal "
+            "sizes, or 1, in each axis counted from the last. Fix: reshape one of them."
+        ) from None
+    selected: Tensor = x.expand(shape)[mask.expand(shape)]
     return selected

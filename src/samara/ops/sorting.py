@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from samara.errors import ArgumentError, ShapeError
-from samara.ops.record import REAL, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, COMPLEX, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
+
+ORDERED = tuple(dtype for dtype in ALL if dtype not in COMPLEX)
 
 
 class KthvalueResult(NamedTuple):
@@ -73,7 +75,7 @@ argsort = operation(
     [1, 2, 0]
     """,
     ref=_argsort_ref,
-    dtypes=REAL,
+    dtypes=ORDERED,
     samples=_sort_samples,
     errors=_sort_errors,
 )
@@ -94,7 +96,7 @@ sort_with_indices = operation(
         _sort_ref(x, axis, descending),
         _argsort_ref(x, axis, descending),
     ),
-    dtypes=REAL,
+    dtypes=ORDERED,
     outputs=("values", "indices"),
     ulp=0,
     samples=_sort_samples,
@@ -116,7 +118,7 @@ sort = operation(
     [1, 2, 3]
     """,
     ref=_sort_ref,
-    dtypes=REAL,
+    dtypes=ORDERED,
     ulp=0,
     samples=_sort_samples,
     errors=_sort_errors,
@@ -146,7 +148,7 @@ topk = operation(
     [3, 2]
     """,
     ref=_topk_ref,
-    dtypes=REAL,
+    dtypes=ORDERED,
     outputs=("values", "indices"),
     onnx="TopK",
     ulp=0,
@@ -190,7 +192,7 @@ def _kthvalue_ref(x: Any, k: int, axis: int = -1, keepdims: bool = False) -> Any
     2
     """,
     ref=_kthvalue_ref,
-    dtypes=REAL,
+    dtypes=ORDERED,
     samples=lambda rng: [
         Sample(rng.normal(size=(3, 6)), 2),
         Sample(rng.normal(size=(6, 3)), 6, axis=0, keepdims=True),
@@ -258,7 +260,7 @@ searchsorted = operation(
     [0, 1, 3]
     """,
     ref=_searchsorted_ref,
-    dtypes=REAL,
+    dtypes=ORDERED,
     samples=_searchsorted_samples,
     errors=lambda: [
         ErrorSample(ArgumentError, "side is 'middle'", np.ones(2), np.ones(2), side="middle"),

@@ -106,8 +106,9 @@ def cast(array: Array, dtype: DType) -> Array:
         if dtype in COMPLEX:
             if array.dtype.kind == "c":
                 return tame.astype(target)
-            return (tame + 0.5j * np.roll(tame, 1)).astype(target)
-        whole = np.rint(tame * INTEGER_SCALE)
+            # asarray: arithmetic turns 0-d arrays into scalars.
+            return np.asarray(tame + 0.5j * np.roll(tame, 1), target)
+        whole = np.asarray(np.rint(tame * INTEGER_SCALE))
         if dtype is _core.bool:
             return np.asarray(whole > 0)
         if dtype.kind == "unsigned integer":
