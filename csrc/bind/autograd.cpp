@@ -35,27 +35,13 @@ PyObject* value_object(const Value& value) {
   }
 }
 
-// The saved output as a member of the graph again, so that a second derivative flows through it.
-PyObject* output_object(const BackwardCall& call, int index) {
-  const Tensor saved = call.node.outputs[index].tensor;
-  if (!saved.impl()->storage) return wrap(saved);
-  const Tensor attached = alias(saved);
-  if (thread_state().grad_enabled) {
-    AutogradMeta& meta = autograd_meta(attached);
-    meta.grad_fn = NodeRef(&call.node);
-    meta.output = index;
-    attached.impl()->requires_grad = true;
-  }
-  return wrap(attached);
-}
-
 Owned outputs_object(const BackwardCall& call) {
   const int count = call.node.outputs.size();
   if (count == 0) return Owned::borrow(Py_None);
-  if (count == 1) return checked(output_object(call, 0));
+  if (count == 1) return checked(wrap(call.output()));
   Owned tuple = checked(PyTuple_New(count));
   for (int i = 0; i < count; ++i)
-    PyTuple_SET_ITEM(tuple.get(), i, checked(output_object(call, i)).release());
+    PyTuple_SET_ITEM(tuple.get(), i, checked(wrap(call.output(i))).release());
   return tuple;
 }
 

@@ -239,7 +239,8 @@ void record(Call& call) {
 void link_view(const Tensor& view, const Tensor& base) {
   const AutogradMeta* base_meta = base.impl()->autograd;
   const Tensor& root = base_meta && base_meta->view.base ? base_meta->view.base : base;
-  if (view.impl() == root.impl()) return;
+  // A reshape that had to copy shows nobody's memory.
+  if (view.impl() == root.impl() || !(view.impl()->storage == root.impl()->storage)) return;
   ViewOf& link = autograd_meta(view).view;
   link.base = root;
   link.generation = autograd_meta(root).generation;
@@ -316,7 +317,15 @@ const Tensor& BackwardCall::tensor(int i) const { return node.values[i].tensor()
 Tensor BackwardCall::optional_tensor(int i) const {
   return node.values[i].is_tensor() ? node.values[i].tensor() : Tensor();
 }
-const Tensor& BackwardCall::output(int i) const { return node.outputs[i].tensor; }
+Tensor BackwardCall::output(int i) const {
+  const Tensor& kept = node.outputs[i].tensor;
+  const bool attaches = kept.impl()->storage && is_inexact(kept.dtype());
+  if (!thread_state().grad_enabled || !attaches) return kept;
+  // A node must not own a tensor that owns the node, so each call gets its own.
+  const Tensor attached = alias(kept);
+  attach(attached, NodeRef(&node), i);
+  return attached;
+}
 const Tensor& BackwardCall::saved(int i) const { return node.saved[i].tensor; }
 bool BackwardCall::needs(int i, int k) const {
   const ValueKind kind = node.values[i].kind();

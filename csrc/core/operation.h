@@ -53,7 +53,8 @@ struct BackwardCall {
   const Value& operator[](int i) const;
   const Tensor& tensor(int i) const;
   Tensor optional_tensor(int i) const;
-  const Tensor& output(int i = 0) const;
+  // With gradients on, part of the graph; only shape and dtype unless the operation saves outputs.
+  Tensor output(int i = 0) const;
   const Tensor& saved(int i) const;
   const Tensor& gradient(int i = 0) const { return output_gradients[static_cast<size_t>(i)]; }
   // Whether argument i (or, in a list of tensors, its element k) takes part in the gradient.

@@ -162,7 +162,8 @@ def operation(
     ref        the same in NumPy, on float64: the oracle of the tests
     grad       rule(g, *tensors, output, **others) -> gradients, in ordinary operations
     ulp        bound of the error against `ref` in units of the result dtype's last place
-    condition  "sum": the bound is relative to the sum of magnitudes instead of the result
+    condition  "sum": the bound is relative to the sum of magnitudes instead of the result;
+               "max": to the largest result
     methods    names installed on Tensor (its own name by default)
     dim_form   who answers when the call says `dim=`, and as the method
     outputs    None: one tensor; names: a named tuple; list: a tuple of tensors

@@ -31,8 +31,9 @@ class Arguments:
 
     @classmethod
     def of(cls, sample: Sample) -> Arguments:
-        """A sample's arguments."""
-        return cls(tuple(sample.args), dict(sample.kwargs))
+        """A sample's arguments; NumPy's scalars count as 0-d arrays."""
+        kwargs = {name: _plain(value) for name, value in sample.kwargs.items()}
+        return cls(tuple(_plain(value) for value in sample.args), kwargs)
 
     def map(self, change: Callable[[Array], Any]) -> Arguments:
         """The same call with every array, also inside lists, put through `change`."""
@@ -64,6 +65,14 @@ class Arguments:
         """The same for a NumPy function, without warnings about overflow or NaN."""
         with np.errstate(all="ignore"):
             return function(*self.args, **self.kwargs)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return np.asarray(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(item, np.generic) for item in value):
+        return type(value)(_plain(item) for item in value)
+    return value
 
 
 def _map(value: Any, change: Callable[[Array], Any]) -> Any:
