@@ -94,6 +94,17 @@ def test_cuts_match_numpy(n, parts, rank):
     assert len(lengths) <= parts and max(lengths) == -(-n // parts)
 
 
+@pytest.mark.parametrize("count", [16, 17, 256, 257, 1000])
+def test_many_uneven_parts(count):
+    sizes = [i % 3 for i in range(count)]
+    x = samara.arange(sum(sizes) * 1.0, requires_grad=True)
+    parts = samara.split(x, sizes)
+    assert [part.shape for part in parts] == [(size,) for size in sizes]
+    assert samara.concat(parts).tolist() == x.tolist()
+    samara.stack([part.sum() * i for i, part in enumerate(parts)]).sum().backward()
+    assert x.grad.tolist() == [float(i) for i, size in enumerate(sizes) for _ in range(size)]
+
+
 @given(n=st.integers(0, 8), cuts=st.lists(st.integers(-9, 9), max_size=4))
 def test_cuts_before_indices_match_numpy(n, cuts):
     a = np.arange(n)

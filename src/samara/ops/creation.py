@@ -10,7 +10,7 @@ import numpy as np
 import samara._core as _core
 from samara._core import Device, DType
 from samara.device import resolve
-from samara.errors import ArgumentError, ShapeError
+from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
@@ -154,6 +154,8 @@ def ones(
     >>> samara.empty(2, 3).shape
     (2, 3)
     """,
+    ref=np.empty,
+    samples=lambda rng: [Sample((0, 3)), Sample(0)],
     errors=lambda: [ErrorSample(ShapeError, "negative size", -1)],
     methods=(),
     differentiable=False,
@@ -179,6 +181,16 @@ def empty(
     dtypes=ALL,
     ulp=0,
     samples=lambda rng: [Sample(rng.normal(size=(2, 3)), 1), Sample(rng.normal(size=()), True)],
+    errors=lambda: [
+        ErrorSample(
+            DTypeError,
+            "int32 has no gradient",
+            np.ones(2),
+            1,
+            dtype=_core.int32,
+            requires_grad=True,
+        )
+    ],
     methods=(),
     differentiable=False,
 )
@@ -205,6 +217,15 @@ def full_like(
     dtypes=ALL,
     ulp=0,
     samples=lambda rng: [Sample(rng.normal(size=(2, 3))), Sample(rng.normal(size=()))],
+    errors=lambda: [
+        ErrorSample(
+            DTypeError,
+            "int32 has no gradient",
+            np.ones(2),
+            dtype=_core.int32,
+            requires_grad=True,
+        )
+    ],
     methods=(),
     differentiable=False,
 )
@@ -229,6 +250,15 @@ def zeros_like(
     dtypes=ALL,
     ulp=0,
     samples=lambda rng: [Sample(rng.normal(size=(2, 3))), Sample(rng.normal(size=()))],
+    errors=lambda: [
+        ErrorSample(
+            DTypeError,
+            "int32 has no gradient",
+            np.ones(2),
+            dtype=_core.int32,
+            requires_grad=True,
+        )
+    ],
     methods=(),
     differentiable=False,
 )
@@ -249,7 +279,14 @@ def ones_like(
     >>> samara.empty_like(samara.ones(2, 3)).shape
     (2, 3)
     """,
+    ref=np.empty_like,
     dtypes=ALL,
+    samples=lambda rng: [Sample(np.zeros((0, 3))), Sample(np.zeros(0))],
+    errors=lambda: [
+        ErrorSample(
+            DTypeError, "int32 has no gradient", np.ones(2), dtype=_core.int32, requires_grad=True
+        )
+    ],
     methods=(),
     differentiable=False,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import samara._core as _core
 from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
@@ -86,39 +87,6 @@ stack = operation(
 )
 
 
-def _split_ref(x: Any, sizes: Sequence[int], axis: int = 0) -> Any:
-    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis=axis))
-
-
-split_with_sizes = operation(
-    "split_with_sizes(x, sizes: ints, axis: int = 0)",
-    doc="""Consecutive parts of the given lengths; views. x: [*S] -> one [*S_i] for each size.
-
-    Raises ShapeError when the sizes do not add up to the length of the axis.
-
-    >>> [part.tolist() for part in samara.split_with_sizes(samara.arange(4), (1, 3))]
-    [[0], [1, 2, 3]]
-    """,
-    ref=_split_ref,
-    dtypes=ALL,
-    onnx="Split",
-    ulp=0,
-    outputs=list,
-    samples=lambda rng: [
-        Sample(rng.normal(size=(5, 2)), sizes=(2, 3)),
-        Sample(rng.normal(size=(2, 5)), sizes=(1, 0, 4), axis=-1),
-        Sample(rng.normal(size=(0, 2)), sizes=(0,)),
-    ],
-    errors=lambda: [
-        ErrorSample(
-            ShapeError, r"sizes \(2, 2\) add up to 4 and axis 0", np.ones((5, 2)), sizes=(2, 2)
-        ),
-        ErrorSample(ArgumentError, "a negative number", np.ones(2), sizes=(3, -1)),
-        ErrorSample(IndexError, "axis 1 is out of range", np.ones(2), sizes=(2,), axis=1),
-        ErrorSample(IndexError, "0-d", np.ones(()), sizes=(1,)),
-    ],
-)
-
 unbind = operation(
     "unbind(x, axis: int = 0)",
     doc="""The entries along an axis, as a tuple of views. x: [*S] -> n tensors without the axis.
@@ -144,6 +112,25 @@ unbind = operation(
     ],
     aliases=("unstack",),
 )
+
+
+_split = _core.Operation("split(x, sizes: ints, axis: int)", "split_with_sizes", output_type=tuple)
+# A list of ints in a native call holds as many as a shape.
+_MOST_PARTS = 16
+
+
+def _cut(x: Tensor, sizes: Sequence[int], axis: int) -> tuple[Tensor, ...]:
+    """The parts of x, more than one call makes being cut from larger parts."""
+    if len(sizes) <= _MOST_PARTS:
+        parts: tuple[Tensor, ...] = _split(x, sizes, axis)
+        return parts
+    step = _MOST_PARTS
+    while step * _MOST_PARTS < len(sizes):
+        step *= _MOST_PARTS
+    groups = [sizes[i : i + step] for i in range(0, len(sizes), step)]
+    wholes = _cut(x, [sum(group) for group in groups], axis)
+    cuts = (_cut(whole, group, axis) for whole, group in zip(wholes, groups, strict=True))
+    return tuple(part for parts in cuts for part in parts)
 
 
 def _length(place: str, x: Tensor, axis: int) -> int:
@@ -180,28 +167,32 @@ def _parts(x: Any, sizes: Sequence[int], axis: int) -> Any:
         x, _chunk_sizes(x.shape[axis], size) if isinstance(size, int) else size, axis
     ),
     dtypes=ALL,
+    onnx="Split",
     ulp=0,
     samples=lambda rng: [
         Sample(rng.normal(size=(5, 2)), 2),
-        Sample(rng.normal(size=(2, 5)), (1, 4), axis=-1),
+        Sample(rng.normal(size=(2, 5)), (1, 0, 4), axis=-1),
         Sample(rng.normal(size=(0, 2)), 3),
+        Sample(rng.normal(size=(40, 2)), 1),
     ],
     errors=lambda: [
         ErrorSample(ArgumentError, "size 0", np.ones(3), 0),
-        ErrorSample(ShapeError, "add up to 2", np.ones(3), (1, 1)),
+        ErrorSample(ShapeError, r"sizes \(1, 1\) add up to 2 and axis 0", np.ones(3), (1, 1)),
+        ErrorSample(ArgumentError, "a negative number", np.ones(2), (3, -1)),
+        ErrorSample(IndexError, "0-d", np.ones(()), (1,)),
         ErrorSample(IndexError, "axis 1 is out of range", np.ones(3), 1, axis=1),
     ],
 )
 def split(x: Tensor, size: int | Sequence[int], axis: int = 0) -> tuple[Tensor, ...]:
     if isinstance(size, Sequence):
-        return split_with_sizes(x, size, axis)
+        return _cut(x, size, axis)
     length = _length("split", x, axis)
     if size < 1:
         raise ArgumentError(
             f"split: size {size} given. Expected 1 or more. Fix: pass the length of a part, "
             "or use chunk to choose how many parts there are."
         )
-    return split_with_sizes(x, _chunk_sizes(length, size), axis)
+    return _cut(x, _chunk_sizes(length, size), axis)
 
 
 def _chunk_ref(x: Any, chunks: int, axis: int = 0) -> Any:
@@ -239,7 +230,7 @@ def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
         )
     length = _length("chunk", x, axis)
     sizes = _chunk_sizes(length, -(-length // chunks)) if length else [0] * chunks
-    return split_with_sizes(x, sizes, axis)
+    return _cut(x, sizes, axis)
 
 
 @composite(
@@ -279,4 +270,4 @@ def tensor_split(x: Tensor, parts: int | Sequence[int], axis: int = 0) -> tuple[
             "Fix: pass how many parts to make."
         )
     sizes = [length // parts + (i < length % parts) for i in range(parts)]
-    return split_with_sizes(x, sizes, axis)
+    return _cut(x, sizes, axis)

@@ -15,10 +15,9 @@ import numpy as np
 import samara._core as _core
 from samara._core import Device, DType
 from samara.device import resolve
-from samara.dtypes import FLOAT
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.creation import Sizes, flagged, sizes_of
-from samara.ops.record import ErrorSample, Sample, composite
+from samara.ops.record import ALL, FLOAT, ErrorSample, Sample, composite
 from samara.random import Key, as_key, key
 from samara.tensor import Tensor
 
@@ -173,7 +172,7 @@ def uniform(
     ulp=8,
     samples=lambda rng: [
         Sample((3, 5), key=key(1)),
-        Sample((200,), -2.0, 5.0, key=key(2)),
+        Sample((200,), -50.0, 5.0, key=key(2)),
         Sample((), key=key(3)),
         Sample((0, 2), key=key(4)),
     ],
@@ -254,9 +253,11 @@ def randn(
     >>> samara.rand_like(samara.zeros(2, 3)).shape
     (2, 3)
     """,
-    ref=lambda x, *, key: _uniform_ref(x.shape, key=key),
+    ref=lambda x, *, key, dtype: _uniform_ref(x.shape, key=key),
+    dtypes=ALL,
     ulp=2,
-    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1))],
+    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1), dtype=_core.float32)],
+    errors=lambda: [ErrorSample(DTypeError, "dtype int64 given", np.zeros(2), dtype=_core.int64)],
     methods=(),
     differentiable=False,
 )
@@ -280,9 +281,11 @@ def rand_like(
     >>> samara.randn_like(samara.zeros(2, 3)).shape
     (2, 3)
     """,
-    ref=lambda x, *, key: _normal_ref(x.shape, key=key),
+    ref=lambda x, *, key, dtype: _normal_ref(x.shape, key=key),
+    dtypes=ALL,
     ulp=8,
-    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1))],
+    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1), dtype=_core.float32)],
+    errors=lambda: [ErrorSample(DTypeError, "dtype int64 given", np.zeros(2), dtype=_core.int64)],
     methods=(),
     differentiable=False,
 )
