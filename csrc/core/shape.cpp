@@ -18,7 +18,7 @@ int64_t checked_element_count(const Dims& shape) {
   // A zero anywhere makes the tensor empty, however large the other sizes are.
   for (int64_t size : shape) {
     if (size < 0)
-      fail(ErrorKind::shape, "shape ", shape,
+      fail(ErrorKind::shape, "shape: ", shape,
            " has a negative size. Expected sizes of 0 or more. Fix: pass the intended size.");
   }
   int64_t count = 1;
@@ -26,7 +26,7 @@ int64_t checked_element_count(const Dims& shape) {
     if (size == 0) return 0;
   for (int64_t size : shape) {
     if (__builtin_mul_overflow(count, size, &count) || count > (int64_t{1} << 58))
-      fail(ErrorKind::memory, "shape ", shape,
+      fail(ErrorKind::memory, "shape: ", shape,
            " holds more elements than memory can. Expected fewer than 2^58. Fix: work in smaller "
            "parts.");
   }
