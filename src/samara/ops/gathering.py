@@ -270,13 +270,18 @@ def _take_along_axis_ref(x: Any, indices: Any, axis: int = -1) -> Any:
         ),
         ErrorSample(ShapeError, "indices of shape", np.ones((3, 4)), np.zeros(2, np.int64)),
         ErrorSample(IndexError, "index 4", np.ones((1, 4)), np.array([[4]])),
+        ErrorSample(IndexError, "axis 2 is out of", np.ones((1, 4)), np.array([[0]]), axis=2),
     ],
+    aliases=("take_along_dim",),
 )
 def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
     pairs = list(zip(x.shape, indices.shape, strict=False))
     at = axis + x.ndim if axis < 0 else axis
     if not 0 <= at < x.ndim:
-        return gather(x, axis, indices)  # raises
+        raise IndexOutOfRangeError(
+            f"take_along_axis: axis {axis} is out of range for a tensor with {x.ndim} axes. "
+            f"Expected -{x.ndim} to {x.ndim - 1}. Fix: choose an axis in that range."
+        )
     fits = all(a == b or 1 in (a, b) for i, (a, b) in enumerate(pairs) if i != at)
     if x.ndim != indices.ndim or not fits:
         raise ShapeError(
@@ -287,7 +292,8 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
     common = [b if a == 1 else a for a, b in pairs]
     whole = x.expand([n if i == at else common[i] for i, n in enumerate(x.shape)])
     wanted = indices.expand([n if i == at else common[i] for i, n in enumerate(indices.shape)])
-    return gather(whole, at, wanted)
+    found: Tensor = gather(whole, at, wanted)
+    return found
 
 
 index_select = operation(
@@ -503,5 +509,6 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
             "Fix: shift the values."
         )
     source = samara.ones(x.shape, dtype=samara.int64) if weights is None else weights
-    counts = samara.zeros(max(largest + 1, minlength), dtype=source.dtype, device=x.device)
-    return index_add(counts, 0, x, source.to(x.device))
+    zeros = samara.zeros(max(largest + 1, minlength), dtype=source.dtype, device=x.device)
+    counts: Tensor = index_add(zeros, 0, x, source.to(x.device))
+    return counts

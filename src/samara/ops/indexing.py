@@ -188,6 +188,11 @@ nonzero = operation(
 )
 
 
+def _masked_select_ref(x: Any, mask: Any) -> Any:
+    shape = np.broadcast_shapes(x.shape, mask.shape)
+    return np.broadcast_to(x, shape)[np.broadcast_to(mask, shape)]
+
+
 @composite(
     "masked_select(x, mask)",
     doc="""The elements of x where the mask is True, in row-major order; x and mask broadcast.
@@ -200,7 +205,7 @@ nonzero = operation(
     >>> samara.masked_select(x, x > 1).tolist()
     [2, 3]
     """,
-    ref=lambda x, mask: (lambda a, b: a[b])(*np.broadcast_arrays(x, mask)),
+    ref=_masked_select_ref,
     dtypes=ALL,
     samples=lambda rng: [
         Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)) > 0),
