@@ -3,6 +3,9 @@
 // order and keeps a block of C in registers.
 #include "cpu/gemm_simd.h"
 
+#include <cstddef>
+#include <utility>
+
 #include "core/half.h"
 
 namespace samara::SAMARA_ISA {
@@ -99,33 +102,71 @@ template <class T, int Rows, int Vectors>
   }
 }
 
+// a0 b0 a1 b1 ... of the first halves (half = 0) or of the second halves.
+template <class T, int half, std::size_t... lane>
+[[gnu::always_inline]] inline auto interleave(typename Simd<T>::Vector a,
+                                              typename Simd<T>::Vector b,
+                                              std::index_sequence<lane...>) {
+  constexpr int width = Simd<T>::width;
+  return __builtin_shufflevector(
+      a, b, static_cast<int>(half * width / 2 + lane / 2 + lane % 2 * width)...);
+}
+
+// Transposes a square of width x width in registers: interleaving row i with row i + width/2 moves
+// one bit of the row number into the column number, and log2(width) rounds move them all. Rows from
+// `present` on are read as zeros.
+template <class T>
+void transpose_square(const T* from, std::int64_t from_row, int present, T* to,
+                      std::int64_t to_row) {
+  using V = typename Simd<T>::Vector;
+  constexpr int width = Simd<T>::width;
+  constexpr auto lanes = std::make_index_sequence<width>{};
+  V row[width], next[width];
+#pragma GCC unroll 16
+  for (int i = 0; i < width; ++i) {
+    row[i] = i < present ? Simd<T>::load(from + i * from_row) : V{};
+  }
+#pragma GCC unroll 4
+  for (int round = 1; round < width; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < width / 2; ++i) {
+      next[2 * i] = interleave<T, 0>(row[i], row[i + width / 2], lanes);
+      next[2 * i + 1] = interleave<T, 1>(row[i], row[i + width / 2], lanes);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < width; ++i) row[i] = next[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < width; ++i) Simd<T>::store(to + i * to_row, row[i]);
+}
+
 // target[group][k][size]: `count` lanes of the source in groups of `size`, the last group padded
 // with zeros. Lanes are rows of A or columns of B; `step` is the distance along k.
-template <class T, int Size>
+template <class T, int size>
 void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane, std::int64_t step,
           T* target) {
-  for (std::int64_t first = 0; first < count; first += Size, target += Size * k) {
+  constexpr int width = Simd<T>::width;
+  for (std::int64_t first = 0; first < count; first += size, target += size * k) {
     const T* const from = source + first * lane;
-    const auto present = static_cast<int>(smaller(Size, count - first));
-    if (present == Size && lane == 1) {
-      for (std::int64_t p = 0; p < k; ++p) {
-        for (int i = 0; i < Size; ++i) target[p * Size + i] = from[p * step + i];
+    const auto present = static_cast<int>(smaller(size, count - first));
+    std::int64_t p = 0;
+    if (present == size && lane == 1) {
+      for (; p < k; ++p) {
+        for (int i = 0; i < size; ++i) target[p * size + i] = from[p * step + i];
       }
-    } else if (present == Size && step == 1) {
-      constexpr int run = 8;
-      std::int64_t p = 0;
-      for (; p + run <= k; p += run) {
-        for (int i = 0; i < Size; ++i) {
-          for (int q = 0; q < run; ++q) target[(p + q) * Size + i] = from[i * lane + p + q];
+    }
+    if constexpr (size % width == 0) {
+      if (step == 1) {
+        for (; p + width <= k; p += width) {
+          for (int i = 0; i < size; i += width) {
+            transpose_square(from + i * lane + p, lane, present - i, target + p * size + i, size);
+          }
         }
       }
-      for (; p < k; ++p) {
-        for (int i = 0; i < Size; ++i) target[p * Size + i] = from[i * lane + p];
-      }
-    } else {
-      for (std::int64_t p = 0; p < k; ++p) {
-        for (int i = 0; i < Size; ++i)
-          target[p * Size + i] = i < present ? from[i * lane + p * step] : T(0);
+    }
+    for (; p < k; ++p) {
+      for (int i = 0; i < size; ++i) {
+        target[p * size + i] = i < present ? from[i * lane + p * step] : T(0);
       }
     }
   }
@@ -273,6 +314,14 @@ void row_sum(std::int64_t k, std::int64_t n, T alpha, const T* x, std::int64_t x
   }
 }
 
+template <class T>
+void add_bias(std::int64_t m, std::int64_t n, const T* __restrict bias, T* __restrict c,
+              std::int64_t ldc) {
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) c[i * ldc + j] += bias[j];
+  }
+}
+
 void widen_bfloat16(std::int64_t count, const std::uint16_t* from, float* to) {
   for (std::int64_t i = 0; i < count; ++i) to[i] = bfloat16_value(from[i]);
 }
@@ -305,7 +354,7 @@ void narrow_float16(std::int64_t count, float alpha, const float* from, float be
 
 template <class T>
 constexpr GemmKernels<T> kernels() {
-  return {Panels<T>::workspace, Panels<T>::run, row_dots<T>, row_sum<T>};
+  return {Panels<T>::workspace, Panels<T>::run, row_dots<T>, row_sum<T>, add_bias<T>};
 }
 
 }  // namespace

@@ -29,6 +29,9 @@ struct GemmKernels {
   // y[j] = alpha sum_i x[i] a[i, j] + beta y[j] for a row-major matrix of k rows and n columns.
   void (*row_sum)(std::int64_t k, std::int64_t n, T alpha, const T* x, std::int64_t x_stride,
                   const T* a, std::int64_t lda, T beta, T* y);
+
+  // C[i, j] += bias[j]
+  void (*add_bias)(std::int64_t m, std::int64_t n, const T* bias, T* c, std::int64_t ldc);
 };
 
 struct HalfKernels {
