@@ -274,7 +274,7 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
     [[3, 4], [6, 8]]
     """,
     ref=np.outer,
-    dtypes=NUMERIC,
+    dtypes=ALL,
     ulp=1,
     samples=lambda rng: [
         Sample(rng.normal(size=3), rng.normal(size=2)),
