@@ -89,6 +89,15 @@ def test_classes_are_predicted_by_name_with_probabilities(tmp_path):
     assert np.array_equal(classes[chances.argmax(axis=1)], names.astype(str))
 
 
+def test_a_column_that_gives_the_target_away_is_reported(tmp_path, capsys):
+    file = tmp_path / "leak.csv"
+    rows = "".join(f"{i % 7},{3 * i + 1},{i}\n" for i in range(60))
+    file.write_text(f"a,copy,y\n{rows}", encoding="utf-8")
+    model = fit_table(samara.csv(str(file), target="y"), epochs=1)
+    assert any("leak" in note and "'copy'" in note for note in model.history.notes)
+    assert "warning: leak: column 'copy'" in capsys.readouterr().out
+
+
 def test_training_twice_gives_the_same_bits(trained):
     file, model = trained
     again = fit_table(samara.csv(file, target="price"), epochs=30, lr=0.01, seed=0, verbose=0)

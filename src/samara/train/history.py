@@ -29,7 +29,7 @@ def sparkline(
     (values above 0). `ascii=None` falls back to plain characters where the terminal's encoding has
     no block characters.
 
-    >>> sparkline([3.0, 2.0, 1.0, 0.0])
+    >>> sparkline([3.0, 2.0, 1.0, 0.0], ascii=False)
     '█▆▃▁'
     """
     if width < 1:

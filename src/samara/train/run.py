@@ -99,8 +99,8 @@ class Run:
     # ---- before the first step
 
     def _prepare(self) -> None:
-        self.model.to(self.device)
         self._materialise()
+        self.model.to(self.device)
         named = dict(self.model.named_parameters())
         if not named:
             raise ArgumentError(
@@ -129,7 +129,7 @@ class Run:
         inputs, _ = self.data.train.peek()
         self.model.eval()
         with core.no_grad():
-            self.model(*(core.tensor(part, self.device) for part in inputs))
+            self.model(*(core.tensor(part) for part in inputs))
 
     # ---- the loop
 

@@ -68,7 +68,7 @@ def embedding_width(cardinality: int) -> int:
     """How many numbers stand for one category: about the root of the count, 2 to 32.
 
     >>> [embedding_width(n) for n in (3, 10, 100, 10_000)]
-    [2, 5, 15, 32]
+    [3, 5, 15, 32]
     """
     return max(2, min(32, round(1.5 * math.sqrt(cardinality))))
 
@@ -209,9 +209,12 @@ def fit_table(
         if model is not None
         else network_for(prepared.preprocessing, hidden=hidden, dropout=dropout)
     )
+    suspicious = findings(prepared)
     if verbose:
         for line in describe(prepared):
             print_line(line)
+        for line in suspicious:
+            print_line(f"warning: {line}")
     history = fit(
         net,
         prepared,
@@ -223,12 +226,20 @@ def fit_table(
         verbose=verbose,
         **options,
     )
+    history.notes += suspicious
     return TabularModel(net, prepared.preprocessing, history)
 
 
 def describe(prepared: Any) -> list[str]:
     """The schema and the sizes of the split, as lines to print."""
     return [*str(prepared.schema).splitlines(), f"split: {prepared.accounting}"]
+
+
+def findings(prepared: Any) -> list[str]:
+    """What is suspicious about the table: leaks, copies, identifiers, constants, overlap."""
+    from samara.data import examine, overlap
+
+    return [str(found) for found in (*examine(prepared.train.table), *overlap(prepared))]
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
