@@ -155,6 +155,11 @@ def settle(module: Module, call_code: Any, kind: type) -> None:
     attributes = root.__dict__
     era = attributes.get("_era") or current_era()
     token = attributes.get("_root_token")
+    if token is None and not _has_parameters(root):
+        # A loss or an activation alone takes no number away from the models still to be drawn.
+        for part in root.modules():
+            part.__dict__["_settled"] = True
+        return
     if token is None:
         builder = outermost_constructor(kind)
         inside = builder is not None and attributes.get("_serial", 0) >= builder._serial
@@ -163,6 +168,12 @@ def settle(module: Module, call_code: Any, kind: type) -> None:
     for path, part in list(root.named_modules()):
         if not part._settled:
             _settle_one(part, path, token, era)
+
+
+def _has_parameters(root: Module) -> bool:
+    return any(
+        isinstance(value, Parameter) for part in root.modules() for _, value in _tree.members(part)
+    )
 
 
 def _settle_one(module: Module, path: str, token: str, era: Era) -> None:
