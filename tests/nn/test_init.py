@@ -53,8 +53,8 @@ def test_order_of_use_and_depth_of_first_access_do_not_matter():
     assert_same(expected, state(first_called))
     samara.seed(0)
     first_read_inside = Net()
-    _ = first_read_inside.encoder[2].weight.numpy()
-    _ = first_read_inside.scale.numpy()
+    _ = first_read_inside.encoder[2].weight.detach().numpy()
+    _ = first_read_inside.scale.detach().numpy()
     assert_same(expected, state(first_read_inside))
     samara.seed(0)
     part_called = Net()
@@ -62,7 +62,7 @@ def test_order_of_use_and_depth_of_first_access_do_not_matter():
     assert_same(expected, state(part_called))
     samara.seed(0)
     listed_layer_read = Net()
-    _ = listed_layer_read.heads[0].weight.numpy()
+    _ = listed_layer_read.heads[0].weight.detach().numpy()
     assert_same(expected, state(listed_layer_read))
 
 
@@ -93,14 +93,16 @@ def test_two_models_under_one_seed_differ():
     samara.seed(0)
     a, b = Net(), Net()
     assert not np.array_equal(state(a)["encoder.0.weight"], state(b)["encoder.0.weight"])
-    assert not np.array_equal(nn.Linear(4, 4).weight.numpy(), nn.Linear(4, 4).weight.numpy())
+    assert not np.array_equal(
+        nn.Linear(4, 4).weight.detach().numpy(), nn.Linear(4, 4).weight.detach().numpy()
+    )
 
 
 def test_layers_of_the_same_shape_in_one_model_differ():
     values = state(Net())
     assert not np.array_equal(values["heads.0.bias"], values["heads.1.bias"])
     blocks = nn.Sequential(*[nn.Linear(4, 4) for _ in range(3)])
-    weights = [layer.weight.numpy() for layer in blocks]
+    weights = [layer.weight.detach().numpy() for layer in blocks]
     assert len({w.tobytes() for w in weights}) == 3
 
 
@@ -322,20 +324,20 @@ def test_linear_default_is_pytorchs():
     samara.seed(0)
     layer = nn.Linear(400, 300)
     bound = 1 / math.sqrt(400)
-    for values in (layer.weight.numpy(), layer.bias.numpy()):
+    for values in (layer.weight.detach().numpy(), layer.bias.detach().numpy()):
         assert np.abs(values).max() <= bound
         assert np.abs(values).max() > 0.9 * bound
-    assert layer.weight.numpy().std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
+    assert layer.weight.detach().numpy().std() == pytest.approx(bound / math.sqrt(3), rel=0.02)
 
 
 def test_init_by_name_per_layer_and_for_a_model():
-    q = nn.Linear(4, 4, init="orthogonal").weight.numpy()
+    q = nn.Linear(4, 4, init="orthogonal").weight.detach().numpy()
     np.testing.assert_allclose(q @ q.T, np.eye(4), atol=1e-6)
     model = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.Linear(64, 64))
     nn.init.initialize(model, "xavier_normal")
-    assert model[0].weight.numpy().std() == pytest.approx(math.sqrt(1 / 64), rel=0.05)
-    assert (model[2].bias.numpy() == 0).all()
-    assert (model[1].weight.numpy() == 1).all()
+    assert model[0].weight.detach().numpy().std() == pytest.approx(math.sqrt(1 / 64), rel=0.05)
+    assert (model[2].bias.detach().numpy() == 0).all()
+    assert (model[1].weight.detach().numpy() == 1).all()
     with pytest.raises(ArgumentError, match="xavier_normal"):
         nn.Linear(2, 2, init="xavier_norml")
 

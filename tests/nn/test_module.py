@@ -119,10 +119,10 @@ def test_state_dict_round_trip():
     samara.seed(2)
     b = Nested()
     x = samara.ones(3, 3)
-    assert not np.array_equal(a(x).numpy(), b(x).numpy())
+    assert not np.array_equal(a(x).detach().numpy(), b(x).detach().numpy())
     report = b.load_state_dict(a.state_dict())
     assert report == ([], [])
-    np.testing.assert_array_equal(a(x).numpy(), b(x).numpy())
+    np.testing.assert_array_equal(a(x).detach().numpy(), b(x).detach().numpy())
 
 
 def test_load_state_dict_takes_numpy_arrays_and_casts():
@@ -176,7 +176,9 @@ def test_tied_parameters_stay_tied_through_first_use_copy_and_pickle():
     assert names(model) == ["embedding.weight"]
     for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         assert other.out.weight is other.embedding.weight
-        np.testing.assert_array_equal(other.out.weight.numpy(), model.out.weight.numpy())
+        np.testing.assert_array_equal(
+            other.out.weight.detach().numpy(), model.out.weight.detach().numpy()
+        )
 
 
 def test_attributes_may_be_set_before_super_init():
@@ -293,12 +295,16 @@ def test_forward_hooks_see_and_replace():
     second = layer.register_forward_hook(lambda m, args, out: seen.append(out.shape))
     third = layer.register_forward_hook(lambda m, args, out: out + 1)
     out = layer(samara.ones(3, 2))
-    np.testing.assert_allclose(out.numpy(), np.broadcast_to(layer.bias.numpy() + 1, (3, 2)))
+    np.testing.assert_allclose(
+        out.detach().numpy(), np.broadcast_to(layer.bias.detach().numpy() + 1, (3, 2))
+    )
     assert seen == [(3, 2)]
     for handle in (first, second, third):
         handle.remove()
     plain = layer(samara.zeros(3, 2))
-    np.testing.assert_allclose(plain.numpy(), np.broadcast_to(layer.bias.numpy(), (3, 2)))
+    np.testing.assert_allclose(
+        plain.detach().numpy(), np.broadcast_to(layer.bias.detach().numpy(), (3, 2))
+    )
     with layer.register_forward_hook(lambda m, args, out: out * 0):
         assert float(layer(samara.ones(1, 2)).abs().sum().item()) == 0
     assert seen == [(3, 2)]
@@ -374,7 +380,7 @@ def test_deepcopy_is_independent_and_equal_even_before_the_first_use():
     model = Nested()
     twin = copy.deepcopy(model)
     x = samara.ones(2, 3)
-    np.testing.assert_array_equal(model(x).numpy(), twin(x).numpy())
+    np.testing.assert_array_equal(model(x).detach().numpy(), twin(x).detach().numpy())
     with samara.no_grad():
         twin.scale.copy_(samara.zeros(2))
     assert model.scale.tolist() == [1.0, 1.0]
@@ -384,7 +390,7 @@ def test_pickle_round_trip():
     model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).eval()
     twin = pickle.loads(pickle.dumps(model))
     x = samara.ones(4, 2)
-    np.testing.assert_array_equal(model(x).numpy(), twin(x).numpy())
+    np.testing.assert_array_equal(model(x).detach().numpy(), twin(x).detach().numpy())
     assert not twin.training
     assert names(twin) == names(model)
 

@@ -223,9 +223,9 @@ class GELU(Module):
 
 
 class Softplus(Module):
-    """y = log(1 + e^(beta x)) / beta.
+    """y = log(1 + e^(beta x)) / beta, and x itself where beta x > threshold.
 
-    `x: [*S]` -> `[*S]`. `threshold` is accepted for compatibility; no x overflows.
+    `x: [*S]` -> `[*S]`.
 
     >>> import samara
     >>> round(Softplus()(samara.zeros(1)).item(), 4)
@@ -239,9 +239,7 @@ class Softplus(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
-        if self.beta == 1.0:
-            return F.softplus(input)
-        return F.softplus(input * self.beta) * (1.0 / self.beta)
+        return F.softplus(input, self.beta, self.threshold)
 
     def extra_repr(self) -> str:
         """The scale and threshold."""
