@@ -23,8 +23,8 @@ def _matmul_grad(g: Tensor, x: Tensor, y: Tensor, out: Tensor) -> Gradients:
         g = g.unsqueeze(-2)
     left = x.unsqueeze(0) if row else x
     right = y.unsqueeze(1) if column else y
-    dx = matmul(g, right.mT.conj())
-    dy = matmul(left.mT.conj(), g)
+    dx = matmul(g, right.transpose(-2, -1).conj())
+    dy = matmul(left.transpose(-2, -1).conj(), g)
     return dx.squeeze(-2) if row else dx, dy.squeeze(-1) if column else dy
 
 
@@ -107,7 +107,7 @@ def _linear_grad(
     rows = math.prod(x.shape[:-1])
     flat = g.reshape(rows, weight.shape[0])
     dx = matmul(g, weight.conj())
-    dweight = matmul(flat.mT, x.reshape(rows, weight.shape[1]).conj())
+    dweight = matmul(flat.transpose(0, 1), x.reshape(rows, weight.shape[1]).conj())
     return dx, dweight, None if bias is None else flat.sum(axis=0)
 
 
@@ -186,7 +186,8 @@ def _require_ranks(place: str, x: Tensor, y: Tensor, ranks: tuple[int, int], fix
 )
 def mm(x: Tensor, y: Tensor) -> Tensor:
     _require_ranks("mm", x, y, (2, 2), "use matmul for other shapes")
-    return matmul(x, y)
+    out: Tensor = matmul(x, y)
+    return out
 
 
 @composite(
@@ -217,7 +218,8 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
             f"bmm: stacks of {x.shape[0]} and {y.shape[0]} matrices given. "
             "Expected equally many. Fix: use matmul, which broadcasts."
         )
-    return matmul(x, y)
+    out: Tensor = matmul(x, y)
+    return out
 
 
 @composite(
@@ -238,7 +240,8 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
 )
 def mv(x: Tensor, y: Tensor) -> Tensor:
     _require_ranks("mv", x, y, (2, 1), "use matmul for other shapes")
-    return matmul(x, y)
+    out: Tensor = matmul(x, y)
+    return out
 
 
 @composite(
@@ -261,7 +264,8 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
 )
 def dot(x: Tensor, y: Tensor) -> Tensor:
     _require_ranks("dot", x, y, (1, 1), "use matmul for matrices, vecdot for stacks of vectors")
-    return matmul(x, y)
+    out: Tensor = matmul(x, y)
+    return out
 
 
 @composite(
@@ -284,7 +288,8 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
 )
 def outer(x: Tensor, y: Tensor) -> Tensor:
     _require_ranks("outer", x, y, (1, 1), "flatten the operands with reshape(-1)")
-    return x.unsqueeze(1) * y
+    out: Tensor = x.unsqueeze(1) * y
+    return out
 
 
 def _vecdot_ref(x: Any, y: Any, axis: int = -1) -> Any:
@@ -328,8 +333,8 @@ def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
             f"{right.shape[-1]} elements along axis {axis}. Expected equal lengths. "
             "Fix: choose another axis or cut one of them."
         )
-    product = matmul(left.conj().unsqueeze(-2), right.unsqueeze(-1))
-    return product.squeeze(-1).squeeze(-1)
+    product: Tensor = matmul(left.conj().unsqueeze(-2), right.unsqueeze(-1))
+    return product.reshape(product.shape[:-2])
 
 
 @composite(
@@ -358,4 +363,5 @@ def matrix_transpose(x: Tensor) -> Tensor:
             f"matrix_transpose: a tensor of shape {tuple(x.shape)} given. "
             "Expected at least 2 axes. Fix: reshape it to a matrix."
         )
-    return x.transpose(-2, -1)
+    out: Tensor = x.transpose(-2, -1)
+    return out

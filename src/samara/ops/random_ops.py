@@ -347,7 +347,8 @@ def randint(
         )
     if high is None:
         low, high = 0, low
-    return _randint(low, high, size, as_key(key).word, dtype, resolve(device))
+    made: Tensor = _randint(low, high, size, as_key(key).word, dtype, resolve(device))
+    return made
 
 
 @composite(
@@ -383,7 +384,8 @@ def randperm(
     dtype: DType | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    return _randperm(n, as_key(key).word, dtype, resolve(device))
+    made: Tensor = _randperm(n, as_key(key).word, dtype, resolve(device))
+    return made
 
 
 @composite(
@@ -412,7 +414,8 @@ def random_bits(
     key: Key | int | None = None,
     device: Device | str | None = None,
 ) -> Tensor:
-    return _random_bits(sizes_of(sizes, shape), as_key(key).word, resolve(device))
+    made: Tensor = _random_bits(sizes_of(sizes, shape), as_key(key).word, resolve(device))
+    return made
 
 
 def _bernoulli_ref(p: Any, *, key: Key) -> Array:
@@ -507,4 +510,5 @@ def dropout(
         )
     if not training or p == 0.0:
         return x
-    return _dropout(x, p, as_key(key).word)
+    dropped: Tensor = _dropout(x, p, as_key(key).word)
+    return dropped
