@@ -508,9 +508,10 @@ void require_integer_index(std::string_view place, const Tensor& index) {
        index.dtype() == DType::boolean ? ", or use x[mask] for a mask." : ".");
 }
 
-int64_t host_integer(const Tensor& x) {
+int64_t host_integer(const Tensor& x, int64_t position) {
   int64_t value = 0;
-  backend(x.device()).copy_to_host(&value, x.address(), sizeof(value));
+  const auto* address = static_cast<const int64_t*>(x.address()) + position;
+  backend(x.device()).copy_to_host(&value, address, sizeof(value));
   return value;
 }
 

@@ -58,7 +58,7 @@ void require_integer_index(std::string_view place, const Tensor& index);
 void add_index_offsets(std::string_view place, const Tensor& index, int axis, int64_t size,
                        int64_t stride, int64_t begin, int64_t count, int64_t* offsets);
 
-// The number in a one-element tensor of dtype int64, wherever it lives.
-int64_t host_integer(const Tensor& x);
+// The element at that position of a contiguous int64 tensor, wherever it lives.
+int64_t host_integer(const Tensor& x, int64_t position = 0);
 
 }  // namespace samara

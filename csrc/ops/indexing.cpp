@@ -196,7 +196,7 @@ Tensor nonzero_rows(const Tensor& x) {
   const int64_t blocks = (mask.elements() + kMaskBlock - 1) / kMaskBlock;
   const Tensor counts = empty({blocks + 1}, DType::int64, x.device());
   count_slot(counts, {mask}, {});
-  const int64_t total = host_integer(alias(counts, {}, {}, blocks));
+  const int64_t total = host_integer(counts, blocks);
   const Tensor places = empty({mask.rank(), total}, DType::int64, x.device());
   if (total > 0 && mask.rank() > 0) places_slot(places, {mask, counts}, {});
   return places;
