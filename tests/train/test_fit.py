@@ -273,6 +273,17 @@ def test_integer_targets_of_a_regression_are_cast_with_a_note():
     assert any("int64" in note and "float32" in note for note in history.notes)
 
 
+def test_a_model_of_doubles_trains_in_doubles():
+    X, y = regression()
+    model = network().double()
+    history = fit(model, X, y, epochs=300, optimizer="sgd", lr=0.05, seed=0, verbose=0)
+    assert model[0].weight.dtype == samara.float64
+    assert history.loss[-1] < history.loss[0]
+    again = network()
+    single = fit(again, X, y, epochs=300, optimizer="sgd", lr=0.05, seed=0, verbose=0)
+    assert history.loss[-1] != single.loss[-1]
+
+
 def test_a_batch_larger_than_the_data_is_one_batch_with_a_note():
     X, y = regression(rows=10)
     history = fit(network(), X, y, batch_size=64, epochs=2, validation=None, verbose=0)

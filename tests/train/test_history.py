@@ -93,7 +93,9 @@ def test_a_history_of_another_version_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("name", "starts"), [("h.png", PNG_MAGIC), ("h.svg", b"<?xml"), ("h.PDF", b"%PDF")]
+    ("name", "starts"),
+    [("h.png", PNG_MAGIC), ("h.svg", b"<?xml"), ("h.PDF", b"%PDF")],
+    ids=["png", "svg", "pdf"],
 )
 def test_plot_writes_the_kind_of_image_that_the_name_asks_for(tmp_path, name, starts):
     path = some_history().plot(tmp_path / name)

@@ -95,7 +95,7 @@ def check_learns(
 
 
 def _one_batch(batch: Any, kind: str, model: Any) -> tuple[tuple[Any, ...], Any]:
-    from samara.train.fit import takes_integers
+    from samara.train.fit import reading_for
 
     x, y = batch
     data = gather(
@@ -105,8 +105,7 @@ def _one_batch(batch: Any, kind: str, model: Any) -> tuple[tuple[Any, ...], Any]
         validation=None,
         shuffle=False,
         seed=0,
-        loss_kind=kind,
-        keep_integers=takes_integers(model),
+        reading=reading_for(model, kind),
     )
     inputs, target = data.train.peek()
     return tuple(core.tensor(part) for part in inputs), core.tensor(target)

@@ -18,6 +18,7 @@ __all__ = [
     "check_reach",
     "clip_norm",
     "concat",
+    "float_type",
     "has_lazy_parameters",
     "is_module",
     "is_tensor",
@@ -79,6 +80,14 @@ def tensor(value: Any, device: Any = None) -> Any:
 def to_numpy(value: Any) -> Any:
     """A NumPy array of a tensor's values, outside the graph."""
     return value.detach().to("cpu").numpy()
+
+
+def float_type(model: Any = None) -> np.dtype[Any]:
+    """The dtype of float data: float64 for a model (or a default) of float64, else float32."""
+    dtype = samara.get_default_dtype()
+    if is_module(model) and not has_lazy_parameters(model):
+        dtype = next((p.dtype for p in model.parameters() if p.dtype.is_floating_point), dtype)
+    return np.dtype(np.float64 if dtype == samara.float64 else np.float32)
 
 
 def has_lazy_parameters(model: Any) -> bool:

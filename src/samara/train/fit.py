@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from samara.errors import ArgumentError
+from samara.train import core
 from samara.train.history import History
-from samara.train.inputs import gather, is_table
+from samara.train.inputs import Reading, gather, is_table
 from samara.train.losses import resolve_loss
 from samara.train.metrics import resolve_metrics
 from samara.train.run import Run, Settings
@@ -70,8 +71,6 @@ def fit(
     """
     _check_options(epochs, batch_size, lr, early_stopping, clip_norm, seed, optimizer)
     if seed is not None:
-        from samara.train import core
-
         core.seed(seed)
     chosen = None if loss is None and is_table(X) else resolve_loss("mse" if loss is None else loss)
     data = gather(
@@ -81,8 +80,7 @@ def fit(
         validation=validation,
         shuffle=shuffle,
         seed=seed or 0,
-        loss_kind=None if chosen is None else chosen.kind,
-        keep_integers=takes_integers(model),
+        reading=reading_for(model, None if chosen is None else chosen.kind),
     )
     if chosen is None:
         chosen = resolve_loss(data.default_loss)
@@ -109,7 +107,7 @@ def batches(
     """Tensor batches of equal-length arrays in the order that `fit` uses at (seed, epoch).
 
     arrays: each [n, ...] -> tuples of tensors [batch_size, ...]; the last batch may be shorter.
-    Values are read as `fit` reads them: floats as float32, integers kept.
+    Floats become the default dtype, as in `fit`; integers are kept.
 
     >>> import numpy as np
     >>> [x.shape for x, in batches(np.zeros((5, 2)), batch_size=2)]
@@ -118,22 +116,22 @@ def batches(
     import numpy as np
 
     from samara.data import Loader, as_array
-    from samara.train import core
 
     plain = []
     for i, array in enumerate(arrays):
         value = core.to_numpy(array) if core.is_tensor(array) else array
         made = np.asarray(as_array(value, name=f"array {i}"))
-        plain.append(made.astype(np.float32) if made.dtype.kind == "f" else made)
+        plain.append(made.astype(core.float_type()) if made.dtype.kind == "f" else made)
     loader = Loader(tuple(plain), batch_size=batch_size, shuffle=shuffle, seed=seed)
     for batch in loader.epoch(epoch):
         yield tuple(core.tensor(part) for part in batch)
 
 
-def takes_integers(model: Any) -> bool:
-    """A model with an embedding reads integer inputs as ids; any other reads them as numbers."""
-    modules = getattr(model, "modules", None)
-    return modules is not None and any(type(m).__name__ == "Embedding" for m in modules())
+def reading_for(model: Any, loss_kind: str | None) -> Reading:
+    """How to read arrays for a model: an embedding takes integer ids; floats as its parameters."""
+    modules = getattr(model, "modules", tuple)
+    ids = any(type(module).__name__ == "Embedding" for module in modules())
+    return Reading(loss_kind, ids, core.float_type(model))
 
 
 def _check_options(

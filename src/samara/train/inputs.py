@@ -131,6 +131,15 @@ class Data:
     target_scale: float = 1.0
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How arrays are read: for which kind of loss, integer ids kept or not, and which float."""
+
+    loss_kind: str | None
+    keep_integers: bool
+    real: np.dtype[Any]
+
+
 def is_table(value: Any) -> bool:
     """True for a `samara.data.Table` or `Prepared` (asked without importing samara.data)."""
     kind = type(value)
@@ -145,13 +154,9 @@ def gather(
     validation: Any,
     shuffle: bool,
     seed: int,
-    loss_kind: str | None,
-    keep_integers: bool,
+    reading: Reading,
 ) -> Data:
-    """Read the user's data once, check it, and split it.
-
-    `loss_kind` is the kind of `Loss` in use, or None where a table's task decides.
-    """
+    """Read the user's data once, check it, and split it."""
     if is_table(X):
         return _from_table(X, y, batch_size, validation, shuffle, seed)
     if y is None and isinstance(X, tuple) and len(X) == 2:
@@ -159,15 +164,15 @@ def gather(
     if y is None:
         return _from_loader(X, validation)
     notes: list[str] = []
-    arrays = _arrays(X, y, loss_kind, keep_integers, notes, "")
+    arrays = _arrays(X, y, reading, notes, "")
     held_out: tuple[Array, ...] | None = None
     train = arrays
     rest: Array | None = None
     chosen: Array | None = None
     if isinstance(validation, (tuple, list)):
-        held_out = _validation_arrays(validation, arrays, loss_kind, keep_integers, notes)
+        held_out = _validation_arrays(validation, arrays, reading)
     elif validation is not None and validation != 0:
-        rest, chosen = _split(arrays[-1], validation, seed, notes, loss_kind == "labels")
+        rest, chosen = _split(arrays[-1], validation, seed, notes, reading.loss_kind == "labels")
         if chosen is not None:
             train = tuple(a[rest] for a in arrays)
             held_out = tuple(a[chosen] for a in arrays)
@@ -248,13 +253,11 @@ def _from_loader(loader: Any, validation: Any) -> Data:
     return Data(LoaderSource(loader), held_out, notes)
 
 
-def _arrays(
-    X: Any, y: Any, loss_kind: str | None, keep_integers: bool, notes: list[str], prefix: str
-) -> tuple[Array, ...]:
+def _arrays(X: Any, y: Any, reading: Reading, notes: list[str], prefix: str) -> tuple[Array, ...]:
     inputs = X if isinstance(X, tuple) else (X,)
     names = [f"{prefix}X" if len(inputs) == 1 else f"{prefix}X[{i}]" for i in range(len(inputs))]
-    made = [_input(x, name, keep_integers, notes) for x, name in zip(inputs, names, strict=True)]
-    target = _target(y, f"{prefix}y", loss_kind, notes)
+    made = [_input(x, name, reading, notes) for x, name in zip(inputs, names, strict=True)]
+    target = _target(y, f"{prefix}y", reading, notes)
     for array, name in zip(made, names, strict=True):
         if len(array) != len(target):
             raise DataError(
@@ -270,21 +273,21 @@ def _arrays(
     return (*made, target)
 
 
-def _input(x: Any, name: str, keep_integers: bool, notes: list[str]) -> Array:
+def _input(x: Any, name: str, reading: Reading, notes: list[str]) -> Array:
     array = _as_array(x, name)
     if array.ndim == 0:
         raise DataError(
             f"fit: {name} is a single number. Expected an array of rows. Fix: {name} of shape "
             "(rows, columns)."
         )
-    if array.dtype.kind in "iu" and keep_integers:
+    if array.dtype.kind in "iu" and reading.keep_integers:
         return array.astype(np.int64)
     if array.dtype.kind in "iub":
-        notes.append(f"{name} holds {array.dtype} values; they are used as float32")
-    return array.astype(np.float32) if array.dtype.kind in "iubf" else array
+        notes.append(f"{name} holds {array.dtype} values; they are used as {reading.real}")
+    return array.astype(reading.real) if array.dtype.kind in "iubf" else array
 
 
-def _target(y: Any, name: str, loss_kind: str | None, notes: list[str]) -> Array:
+def _target(y: Any, name: str, reading: Reading, notes: list[str]) -> Array:
     raw = None if core.is_tensor(y) else np.asarray(y)
     if raw is not None and raw.dtype.kind in "US":
         raise DTypeError(
@@ -292,18 +295,18 @@ def _target(y: Any, name: str, loss_kind: str | None, notes: list[str]) -> Array
             f"classes, {name} = np.unique({name}, return_inverse=True)[1]; samara.csv does it too."
         )
     array = _as_array(y, name)
-    if loss_kind == "labels":
-        return _labels(array, name, notes)
-    if array.dtype.kind in "iub" and loss_kind == "same shape":
+    if reading.loss_kind == "labels":
+        return _labels(array, name, reading, notes)
+    if array.dtype.kind in "iub" and reading.loss_kind == "same shape":
         notes.append(
-            f"{name} holds {array.dtype} values; they are used as float32 (regression). "
+            f"{name} holds {array.dtype} values; they are used as {reading.real} (regression). "
             "For classes use loss='cross_entropy'"
         )
-        return array.astype(np.float32)
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+        return array.astype(reading.real)
+    return array.astype(reading.real) if array.dtype.kind == "f" else array
 
 
-def _labels(array: Array, name: str, notes: list[str]) -> Array:
+def _labels(array: Array, name: str, reading: Reading, notes: list[str]) -> Array:
     if array.dtype.kind == "f" and array.ndim <= 1:
         whole = array == np.floor(array)
         if not whole.all():
@@ -315,7 +318,7 @@ def _labels(array: Array, name: str, notes: list[str]) -> Array:
             )
         notes.append(f"{name} holds whole {array.dtype} values; they are used as class codes")
     elif array.dtype.kind == "f":
-        return array.astype(np.float32)
+        return array.astype(reading.real)
     labels = array.astype(np.int64)
     classes = np.unique(labels[labels != -100])
     if labels.size and len(classes) == 1 and array.ndim <= 1 and len(labels) > 1:
@@ -337,16 +340,14 @@ def _as_array(value: Any, name: str) -> Array:
 def _validation_arrays(
     validation: Any,
     arrays: tuple[Array, ...],
-    loss_kind: str | None,
-    keep_integers: bool,
-    notes: list[str],
+    reading: Reading,
 ) -> tuple[Array, ...]:
     if len(validation) != 2:
         raise ArgumentError(
             f"fit: validation is a {type(validation).__name__} of {len(validation)}. Expected "
             "(Xv, yv), a share such as 0.2, or None. Fix: validation=(Xv, yv)."
         )
-    made = _arrays(validation[0], validation[1], loss_kind, keep_integers, [], "validation ")
+    made = _arrays(validation[0], validation[1], reading, [], "validation ")
     for mine, theirs in zip(arrays, made, strict=True):
         if mine.shape[1:] != theirs.shape[1:]:
             raise DataError(

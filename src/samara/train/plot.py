@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from samara.errors import ArgumentError, SamaraError
@@ -36,7 +37,7 @@ def plot_history(history: History, path: str) -> str:
     if history.metrics:
         _draw_metrics(axes[1], history)
     axes[-1].set_xlabel("epoch")
-    axes[0].set_title(history.verdict or "training", loc="left", fontsize=10, wrap=True)
+    axes[0].set_title(textwrap.fill(history.verdict or "training", 95), loc="left", fontsize=10)
     figure.savefig(path, dpi=130)
     return path
 
