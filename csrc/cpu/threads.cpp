@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <time.h>
 
 #include <atomic>
 #include <cerrno>
@@ -50,6 +51,43 @@ bool spin_until(std::chrono::microseconds limit, Condition&& condition) {
   } while (std::chrono::steady_clock::now() < deadline);
   return false;
 }
+
+// A worker whose core is taken by another process in the middle of a tile makes its caller wait for
+// a time slice of milliseconds. One that finds itself mostly waiting therefore stays away for a
+// while, longer each time, and the others do the work without it. Time lost is time awake less
+// processor time; the latter costs a system call, so it is read only after a suspiciously long job.
+class Patience {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  void slept(Clock::duration time) { asleep_ += time; }
+
+  void worked(Clock::duration time) {
+    if (time < std::chrono::microseconds(400)) return;
+    const auto now = Clock::now();
+    const auto total = now - born_ - asleep_ - processor_time();
+    const auto lost = total - known_;
+    known_ = total;
+    if (lost < std::chrono::microseconds(300) || lost < time * 3 / 5) return;
+    pause_ = now - resumed_ < 16 * pause_ ? std::min(2 * pause_, longest) : shortest;
+    std::this_thread::sleep_for(pause_);
+    resumed_ = Clock::now();
+    asleep_ += resumed_ - now;
+  }
+
+ private:
+  static constexpr Clock::duration shortest = std::chrono::milliseconds(8);
+  static constexpr Clock::duration longest = std::chrono::milliseconds(128);
+
+  static Clock::duration processor_time() {
+    timespec time{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+  }
+
+  Clock::time_point born_ = Clock::now(), resumed_{};
+  Clock::duration asleep_{}, known_{}, pause_ = shortest;
+};
 
 // Tiles are handed out through `cursor`, one 64-bit word that holds the job's generation (high
 // half) and the next unit (low half). A thread owns a unit only if its compare-and-swap succeeds,
@@ -126,21 +164,26 @@ class Pool {
 
   void serve() {
     onednn::use_one_thread();
+    Patience patience;
     std::uint32_t seen = epoch_.load() - 1;
     while (!retired_.load(std::memory_order_relaxed)) {
       const auto changed = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
+      auto start = Patience::Clock::now();
       if (!spin_until(worker_spin, changed)) {
+        const auto asleep = Patience::Clock::now();
         sleepers_.fetch_add(1);
         epoch_.wait(seen);
         sleepers_.fetch_sub(1);
+        start = Patience::Clock::now();
+        patience.slept(start - asleep);
       }
       seen = epoch_.load(std::memory_order_acquire);
-      work();
+      if (work()) patience.worked(Patience::Clock::now() - start);
     }
   }
 
-  // Executes units of the current job until none is left.
-  void work() {
+  // Executes units of the current job until none is left; false when there was none.
+  bool work() {
     std::uint32_t executed = 0;
     std::uint64_t position = cursor_.load(std::memory_order_acquire);
     for (;;) {
@@ -163,6 +206,7 @@ class Pool {
       done_.fetch_add(executed, std::memory_order_acq_rel);
       done_.notify_one();
     }
+    return executed > 0;
   }
 
   void execute(TileFunction function, void* body, std::int64_t begin, std::int64_t end) {
