@@ -25,15 +25,24 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import samara
+
+        print(f"samara {samara.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version and exit.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        from samara.commands.doctor import version_of
-
-        print(f"samara {version_of('samara')}")
-        raise typer.Exit
+    pass
 
 
 File = Annotated[str, typer.Argument(help="A CSV file, a .csv.gz or a glob of files.")]

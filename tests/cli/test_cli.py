@@ -197,6 +197,22 @@ def test_python_dash_m_samara_is_the_command(tmp_path):
     assert result.stdout == ""
 
 
+def test_version(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"samara {samara.__version__}\n"
+
+
+def test_an_interrupt_is_one_line_and_writes_no_model(houses, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("samara.train.run.Run._step", interrupted)
+    assert fit("-o", "m") == 130
+    out, err = capsys.readouterr()
+    assert err == "error: interrupted\n"
+    assert not (houses / "m").exists()
+
+
 def test_help_lists_the_commands(capsys):
     assert run(["--help"]) == 0
     out = capsys.readouterr().out
