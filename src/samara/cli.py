@@ -168,7 +168,9 @@ def run(argv: Sequence[str]) -> int:
     try:
         result: Any = app(args=list(argv), prog_name="samara", standalone_mode=False)
         sys.stdout.flush()
-        return result if isinstance(result, int) else 0
+        code = result if isinstance(result, int) else 0
+        # Typer turns an interrupt into this code and says nothing.
+        return _fail("interrupted", 130) if code == 130 else code
     except SamaraError as error:
         return _fail(str(error), 2)
     except KeyboardInterrupt:

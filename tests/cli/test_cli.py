@@ -208,8 +208,7 @@ def test_an_interrupt_is_one_line_and_writes_no_model(houses, capsys, monkeypatc
 
     monkeypatch.setattr("samara.train.run.Run._step", interrupted)
     assert fit("-o", "m") == 130
-    out, err = capsys.readouterr()
-    assert err == "error: interrupted\n"
+    assert capsys.readouterr().err == "error: interrupted\n"
     assert not (houses / "m").exists()
 
 
