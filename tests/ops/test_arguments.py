@@ -19,7 +19,7 @@ from samara.errors import DTypeError
         (lambda x: samara.split(x, 1.5), "'size' has type float. Expected an int or a sequence"),
         (lambda x: samara.dropout(x, "a"), "argument 'p' has type str. Expected a float"),
         (lambda x: samara.bernoulli(0.5), "argument 'p' has type float. Expected a tensor"),
-        (lambda x: samara.meshgrid(x, 1), "argument 'arrays' has type int. Expected a tensor"),
+        (lambda x: samara.meshgrid(x[0], 1), "argument 'arrays' has type int. Expected a tensor"),
         (lambda x: samara.zeros(2, typ=x), "unexpected keyword argument 'typ'. Expected zeros"),
     ],
 )

@@ -419,8 +419,8 @@ def random_bits(
 
 
 def _bernoulli_ref(p: Any, *, key: Key) -> Array:
-    p = np.asarray(p)
-    return (_uniform_ref(p.shape, key=key) < p).astype(np.float64)
+    draws = _uniform_ref(np.shape(p), key=key)
+    return np.where(draws < p, 1.0, 0.0)
 
 
 @composite(
