@@ -97,6 +97,7 @@ _LAZY_MODULES = ("autograd", "data", "nn", "ops", "optim", "testing", "train")
 _LAZY_NAMES = {
     "csv": "samara.data",
     "History": "samara.train",
+    "batches": "samara.train",
     "check_learns": "samara.train",
     "fit": "samara.train",
     "load": "samara.train",
