@@ -17,6 +17,7 @@ namespace samara {
 namespace {
 
 constexpr int64_t kTile = 1 << 14;
+constexpr int64_t kRowBlock = 64;
 
 struct CrossEntropyAttributes {
   std::string_view name;
@@ -55,8 +56,7 @@ void write_number(DType dtype, void* data, int64_t i, double value) {
   }
 }
 
-// --- labels
-// ---------------------------------------------------------------------------------------
+// --- labels --------------------------------------------------------------------------------------
 
 std::string place_of(const Dims& shape, int64_t flat) {
   if (shape.empty()) return "the label";
@@ -95,8 +95,7 @@ void check_labels(const CrossEntropyAttributes& attributes, const Tensor& target
       bad_label(attributes, target, i, classes);
 }
 
-// --- kernels
-// --------------------------------------------------------------------------------------
+// --- kernels -------------------------------------------------------------------------------------
 
 // What one call works on: x [rows, classes] and the target beside it.
 struct Rows {
@@ -129,11 +128,10 @@ struct Rows {
     return weight ? number_at(weight_dtype, weight, label) : 1.0;
   }
 
-  // The loss of row r, and its share of the mean's denominator.
-  double loss(int64_t r, double largest, double sum, double& share) const {
+  // The loss of row r, and its share of the mean's denominator; log_sum = log(sum e^(x - largest)).
+  double loss(int64_t r, double largest, double log_sum, double& share) const {
     share = 0;
     if (ignored(r)) return 0;
-    const double log_sum = attributes.logits ? std::log(sum) : 0.0;
     double sums[2];
     if (!labels) {
       share = 1;
@@ -150,34 +148,48 @@ struct Rows {
            smoothing / static_cast<double>(classes) * (sums[0] * log_sum - sums[1]);
   }
 
-  // The gradient of row r, `factor` times the derivative of its loss.
-  void gradient(int64_t r, double largest, double sum, double factor, std::byte* out) const {
+  // What the kernel needs for row r's gradient, `factor` times the derivative of its loss.
+  void gradient_parameters(int64_t r, double largest, double sum, double factor,
+                           double* parameters) const {
+    parameters[0] = largest;
+    double sums[2];
+    if (!labels) {
+      kernel.weighted(row(r), probabilities + r * classes * size, weight, classes, largest, sums);
+      parameters[1] = factor * sums[0] / sum;
+      parameters[2] = factor;
+      return;
+    }
+    const bool skipped = ignored(r);
+    double scale = skipped ? 0 : direct(r, factor), bias = 0;
+    if (attributes.smoothing > 0 && !skipped) {
+      bias = factor * attributes.smoothing / static_cast<double>(classes);
+      kernel.weighted(row(r), nullptr, weight, classes, largest, sums);
+      scale += bias * sums[0];
+    }
+    parameters[1] = scale / sum;
+    parameters[2] = bias;
+  }
+  double direct(int64_t r, double factor) const {
+    return factor * (1 - attributes.smoothing) * weight_of(labels[r]);
+  }
+  // The label's own element, computed at once so that half precision rounds it once.
+  void finish_label(int64_t r, double factor, const double* parameters, std::byte* out) const {
     std::byte* target = out + r * classes * size;
     if (ignored(r)) {
       std::fill(target, target + classes * size, std::byte{0});
       return;
     }
-    double sums[2];
-    if (!labels) {
-      const std::byte* share = probabilities + r * classes * size;
-      kernel.weighted(row(r), share, weight, classes, largest, sums);
-      kernel.gradient(row(r), share, weight, target, classes, largest, factor * sums[0] / sum,
-                      factor);
-      return;
-    }
     const int64_t label = labels[r];
-    const double direct = factor * (1 - attributes.smoothing) * weight_of(label);
-    double scale = direct, bias = 0;
-    if (attributes.smoothing > 0) {
-      bias = factor * attributes.smoothing / static_cast<double>(classes);
-      kernel.weighted(row(r), nullptr, weight, classes, largest, sums);
-      scale += bias * sums[0];
-    }
-    scale /= sum;
-    kernel.gradient(row(r), nullptr, bias != 0 ? weight : nullptr, target, classes, largest, scale,
-                    bias);
-    const double own = scale * std::exp(number_at(dtype, row(r), label) - largest);
-    write_number(dtype, target, label, own - bias * weight_of(label) - direct);
+    const double e = std::exp(number_at(dtype, row(r), label) - parameters[0]);
+    write_number(dtype, target, label,
+                 parameters[1] * e - parameters[2] * weight_of(label) - direct(r, factor));
+  }
+
+  void gradient(int64_t first, int64_t count, const double* parameters, std::byte* out) const {
+    const int64_t offset = first * classes * size;
+    const bool weighs = !labels || attributes.smoothing > 0;
+    kernel.gradient(x + offset, labels ? nullptr : probabilities + offset,
+                    weighs ? weight : nullptr, out + offset, count, classes, parameters);
   }
 
   void nll_gradient(int64_t r, double factor, std::byte* out) const {
@@ -206,15 +218,23 @@ void forward_cpu(TensorSpan outputs, TensorSpan inputs, const CrossEntropyAttrib
     if (attributes.logits && !long_rows)
       rows.kernel.statistics(rows.row(begin), statistics + 2 * begin, end - begin, rows.classes);
     double loss = 0, total_share = 0;
-    for (int64_t r = begin; r < end; ++r) {
-      const bool logits = attributes.logits;
-      double share;
-      const double value = rows.loss(r, logits ? statistics[2 * r] : 0.0,
-                                     logits ? statistics[2 * r + 1] : 1.0, share);
-      if (attributes.reduction == LossReduction::none)
-        write_number(rows.dtype, outputs[0].address(), r, value);
-      loss += value;
-      total_share += share;
+    double log_sum[kRowBlock] = {};
+    for (int64_t first = begin; first < end; first += kRowBlock) {
+      const int64_t count = std::min(kRowBlock, end - first);
+      if (attributes.logits) {
+        for (int64_t k = 0; k < count; ++k) log_sum[k] = statistics[2 * (first + k) + 1];
+        rows.kernel.logarithms(log_sum, log_sum, count);
+      }
+      for (int64_t k = 0; k < count; ++k) {
+        const int64_t r = first + k;
+        double share;
+        const double value =
+            rows.loss(r, attributes.logits ? statistics[2 * r] : 0.0, log_sum[k], share);
+        if (attributes.reduction == LossReduction::none)
+          write_number(rows.dtype, outputs[0].address(), r, value);
+        loss += value;
+        total_share += share;
+      }
     }
     parts[2 * (begin / grain)] = loss;
     parts[2 * (begin / grain) + 1] = total_share;
@@ -243,19 +263,71 @@ void backward_cpu(TensorSpan outputs, TensorSpan inputs, const CrossEntropyAttri
   if (attributes.reduction == LossReduction::mean) scale /= inputs[4].data<double>()[0];
   const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(rows.classes, 1));
   parallel_ranges(rows.rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      const double factor = elementwise ? number_at(g.dtype(), g.address(), r) : scale;
-      if (attributes.logits)
-        rows.gradient(r, statistics[2 * r], statistics[2 * r + 1], factor, out);
-      else
-        rows.nll_gradient(r, factor, out);
+    const auto factor = [&](int64_t r) {
+      return elementwise ? number_at(g.dtype(), g.address(), r) : scale;
+    };
+    if (!attributes.logits) {
+      for (int64_t r = begin; r < end; ++r) rows.nll_gradient(r, factor(r), out);
+      return;
+    }
+    double parameters[3 * kRowBlock];
+    for (int64_t first = begin; first < end; first += kRowBlock) {
+      const int64_t count = std::min(kRowBlock, end - first);
+      for (int64_t k = 0; k < count; ++k) {
+        const int64_t r = first + k;
+        rows.gradient_parameters(r, statistics[2 * r], statistics[2 * r + 1], factor(r),
+                                 parameters + 3 * k);
+      }
+      rows.gradient(first, count, parameters, out);
+      if (!rows.labels) continue;
+      for (int64_t k = 0; k < count; ++k)
+        rows.finish_label(first + k, factor(first + k), parameters + 3 * k, out);
     }
   });
 }
 const KernelSlot<CrossEntropyAttributes> backward_slot("cross_entropy_backward", backward_cpu);
 
-// --- arguments
-// ------------------------------------------------------------------------------------
+// Of the class weights: rarely wanted, so written for clarity. inputs as for backward_cpu; output:
+// float64 [classes].
+void weight_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
+                         const CrossEntropyAttributes& attributes) {
+  const Rows rows(attributes, inputs);
+  const double* statistics = inputs[3].data<double>();
+  const Tensor& g = inputs[5];
+  double* out = outputs[0].data<double>();
+  std::fill(out, out + rows.classes, 0.0);
+  const bool elementwise = attributes.reduction == LossReduction::none;
+  const bool mean = attributes.reduction == LossReduction::mean;
+  const double denominator = inputs[4].data<double>()[0];
+  const auto log_sum = [&](int64_t r) {
+    return attributes.logits ? std::log(statistics[2 * r + 1]) : 0.0;
+  };
+  const auto largest = [&](int64_t r) { return attributes.logits ? statistics[2 * r] : 0.0; };
+  double total = 0, share = 0;
+  for (int64_t r = 0; mean && r < rows.rows; ++r)
+    total += rows.loss(r, largest(r), log_sum(r), share);
+  const double smooth = attributes.smoothing / static_cast<double>(rows.classes);
+  for (int64_t r = 0; r < rows.rows; ++r) {
+    if (rows.ignored(r)) continue;
+    double factor = number_at(g.dtype(), g.address(), elementwise ? r : 0);
+    if (mean) factor /= denominator;
+    for (int64_t c = 0; c < rows.classes; ++c) {
+      const double cost = log_sum(r) - (number_at(rows.dtype, rows.row(r), c) - largest(r));
+      double part = smooth;
+      if (!rows.labels)
+        part = number_at(rows.dtype, rows.probabilities, r * rows.classes + c);
+      else if (rows.labels[r] == c)
+        part += 1 - attributes.smoothing;
+      out[c] += factor * part * cost;
+    }
+    // The mean's denominator is the sum of the labels' weights.
+    if (mean && rows.labels) out[rows.labels[r]] -= factor * total / denominator;
+  }
+}
+const KernelSlot<CrossEntropyAttributes> weight_gradient_slot("cross_entropy_weight_backward",
+                                                              weight_gradient_cpu);
+
+// --- arguments -----------------------------------------------------------------------------------
 
 // [N, C, d...] with the classes last: [N, d..., C], or what turns that back.
 Tensor classes_last(const Tensor& x) {
@@ -416,15 +488,20 @@ void loss_backward(BackwardCall& call, bool logits) {
   const CrossEntropyAttributes attributes =
       attributes_of(logits ? "cross_entropy" : "nll_loss", call[3], reduction_argument(call, 4),
                     logits ? &call[5] : nullptr, target);
+  const Prepared prepared = prepare(x, target, call.optional_tensor(2), attributes.smoothing);
+  const Tensor inputs[] = {prepared.x,    prepared.target, prepared.weight,
+                           call.saved(0), call.saved(1),   contiguous(call.gradient())};
   if (call.needs(0)) {
-    const Prepared prepared = prepare(x, target, call.optional_tensor(2), attributes.smoothing);
-    const Tensor inputs[] = {prepared.x,    prepared.target, prepared.weight,
-                             call.saved(0), call.saved(1),   contiguous(call.gradient())};
     Tensor out = empty(prepared.x.shape(), x.dtype(), x.device());
     backward_slot(TensorSpan(&out, 1), TensorSpan(inputs, 6), attributes);
     const Dims last = classes_last(x).shape();
     if (x.rank() != 2) out = alias(out, last, contiguous_strides(last), 0);
     call.set(0, classes_second(out));
+  }
+  if (call.needs(2)) {
+    Tensor out = empty({prepared.x.size(1)}, DType::float64, x.device());
+    weight_gradient_slot(TensorSpan(&out, 1), TensorSpan(inputs, 6), attributes);
+    call.set(2, cast(out, call.tensor(2).dtype()));
   }
   if (call.needs(1) && is_floating(target.dtype())) call.set(1, target_gradient(call, attributes));
 }

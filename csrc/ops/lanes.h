@@ -170,6 +170,26 @@ struct WideLanes {
 // Float lanes are added up for this many numbers, then the sums go into double.
 inline constexpr int64_t kBlock = 1024;
 
+template <int kBytes>
+struct SignedOf {
+  using type = int32_t;
+};
+template <>
+struct SignedOf<8> {
+  using type = int64_t;
+};
+
+// The last `count` lanes of v, the others being `filler`.
+template <class V, class L>
+SAMARA_FUNCTION V last_lanes(const V& v, int64_t count, L filler) {
+  using Index = typename SignedOf<sizeof(L)>::type;
+  constexpr int W = kLanes<L>;
+  Vector<Index, W> lane;
+  for (int j = 0; j < W; ++j) lane[j] = static_cast<Index>(j);
+  const V fill = V{} + filler;
+  return lane >= static_cast<Index>(W - count) ? v : fill;
+}
+
 // Combine over all numbers of a row: L are the lanes' numbers, A the result's. `load_at<kCount>(i)`
 // gives the kCount numbers from i on as a vector, or for kCount = 1 as a plain number.
 template <class Combine, class L, class A, class Load>
@@ -191,12 +211,13 @@ SAMARA_FUNCTION A reduce_lanes(int64_t n, L lane_identity, A identity, Load&& lo
       }
       total.add(Combine::combine(Combine::combine(a, b), Combine::combine(c, d)));
     }
-    if (n - i >= W) {
-      V rest = V{} + lane_identity;
-      for (; n - i >= W; i += W) rest = Combine::combine(rest, load_at.template operator()<W>(i));
-      total.add(rest);
-    }
-    result = total.fold();
+    V rest = V{} + lane_identity;
+    for (; n - i >= W; i += W) rest = Combine::combine(rest, load_at.template operator()<W>(i));
+    if (i < n)
+      rest = Combine::combine(
+          rest, last_lanes(load_at.template operator()<W>(n - W), n - i, lane_identity));
+    total.add(rest);
+    return total.fold();
   }
   for (; i < n; ++i)
     result = Combine::combine(result, static_cast<A>(load_at.template operator()<1>(i)));

@@ -53,8 +53,7 @@ void require_numbers(const Call& call, const Tensor& x, bool allowed, std::strin
          ". Fix: convert it first, e.g. x.to(samara.float32).");
 }
 
-// --- sum, mean, prod
-// ------------------------------------------------------------------------------
+// --- sum, mean, prod -----------------------------------------------------------------------------
 
 void total_forward(Call& call, ReduceOp op) {
   Tensor x = call.tensor(0);
@@ -179,8 +178,7 @@ const Register mean_registered({.name = "mean",
                                 .forward = mean_forward,
                                 .backward = mean_backward});
 
-// --- max, min
-// -------------------------------------------------------------------------------------
+// --- max, min ------------------------------------------------------------------------------------
 
 void extremum_forward(Call& call, ReduceOp op) {
   const Tensor& x = call.tensor(0);
@@ -230,8 +228,7 @@ const Register min_registered({.name = "min",
                                .saves_outputs = true,
                                .backward_records = true});
 
-// --- any, all, count_nonzero
-// ----------------------------------------------------------------------
+// --- any, all, count_nonzero ---------------------------------------------------------------------
 
 void logical_forward(Call& call, ReduceOp op, DType dtype) {
   const Tensor& x = call.tensor(0);
@@ -245,8 +242,7 @@ const Register any_registered({.name = "any", .forward = any_forward});
 const Register all_registered({.name = "all", .forward = all_forward});
 const Register count_registered({.name = "count_nonzero", .forward = count_forward});
 
-// --- norm: (x, p, axis, keepdims)
-// -----------------------------------------------------------------
+// --- norm: (x, p, axis, keepdims) ----------------------------------------------------------------
 
 void norm_forward(Call& call) {
   const Tensor& x = call.tensor(0);
@@ -310,8 +306,7 @@ const Register norm_registered({.name = "norm",
                                 .saves_outputs = true,
                                 .backward_records = true});
 
-// --- sum_to: (x, shape)
-// ---------------------------------------------------------------------------
+// --- sum_to: (x, shape) --------------------------------------------------------------------------
 
 uint32_t broadcast_axes(const Dims& from, const Dims& to, std::string_view place) {
   uint32_t axes = 0;
@@ -333,6 +328,7 @@ uint32_t broadcast_axes(const Dims& from, const Dims& to, std::string_view place
 
 void sum_to_forward(Call& call) {
   const Tensor& x = call.tensor(0);
+  require_numbers(call, x, x.dtype() != DType::boolean, "a numeric dtype");
   const Tensor out = sum_to(x, call[1].integers());
   call.output(out.impl() == x.impl() ? alias(x) : out);
 }

@@ -120,8 +120,7 @@ void argmin_forward(Call& call) { arg_forward(call, ReduceOp::min); }
 const Register argmax_registered({.name = "argmax", .forward = argmax_forward});
 const Register argmin_registered({.name = "argmin", .forward = argmin_forward});
 
-// --- values and positions: (x, axis, keepdims)
-// ----------------------------------------------------
+// --- values and positions: (x, axis, keepdims) ---------------------------------------------------
 
 void pair_forward(Call& call, ReduceOp op) {
   const Tensor& x = call.tensor(0);

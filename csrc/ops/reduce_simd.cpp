@@ -236,8 +236,7 @@ struct MinAbsolute : Min<T> {
   }
 };
 
-// --- steps
-// ----------------------------------------------------------------------------------------
+// --- steps ---------------------------------------------------------------------------------------
 
 template <class Op, class T>
 SAMARA_FUNCTION typename Op::Lane mapped(const T* p, double power) {
@@ -404,8 +403,7 @@ void reduce_columns(const void* source, const ColumnsView& view, const Finish& f
   }
 }
 
-// --- positions
-// ------------------------------------------------------------------------------------
+// --- positions -----------------------------------------------------------------------------------
 
 template <class L>
 SAMARA_FUNCTION bool matches(L x, L value) {
@@ -449,8 +447,7 @@ void find_columns(const void* source, const ColumnsView& view, const void* value
       position[j] = (position[j] < 0) & matches(load(x + j), value[j]) ? r : position[j];
 }
 
-// --- variance
-// -------------------------------------------------------------------------------------
+// --- variance ------------------------------------------------------------------------------------
 
 template <class T>
 double deviations(const void* x, int64_t n, double center) {
@@ -472,8 +469,7 @@ void variance_rows(const void* source, int64_t rows, int64_t n, double correctio
   }
 }
 
-// --- the table
-// ------------------------------------------------------------------------------------
+// --- the table -----------------------------------------------------------------------------------
 
 template <class Op, class T>
 constexpr ReduceKernel kernel() {

@@ -1,6 +1,7 @@
 // cumsum: running sums along one axis, from either end.
 #include <algorithm>
 #include <type_traits>
+#include <vector>
 
 #include "core/autograd.h"
 #include "core/kernel.h"
@@ -76,21 +77,61 @@ void scan_columns(const T* x, T* out, int64_t n, int64_t step, int64_t width) {
     }
 }
 
+// One row from `sum` on; returns what it has grown to.
+template <class T>
+typename Running<T>::type scan_row(const T* x, T* out, int64_t n, int64_t step,
+                                   typename Running<T>::type sum) {
+  for (int64_t i = 0; i < n; ++i, x += step, out += step) {
+    sum += Running<T>::read(*x);
+    *out = Running<T>::write(sum);
+  }
+  return sum;
+}
+
+// A long row in parts: first the parts' sums, then each part from the sum of those before it.
+template <class T>
+void scan_long_row(const T* x, T* out, int64_t n, int64_t step) {
+  using Sum = typename Running<T>::type;
+  const int64_t parts = (n - 1) / kTile + 1;
+  std::vector<Sum> start(static_cast<size_t>(parts + 1));
+  parallel_ranges(n, kTile, [&](int64_t begin, int64_t end) {
+    Sum sum[4] = {};
+    int64_t i = begin;
+    for (; i + 4 <= end; i += 4)
+      for (int k = 0; k < 4; ++k) sum[k] += Running<T>::read(x[(i + k) * step]);
+    for (; i < end; ++i) sum[0] += Running<T>::read(x[i * step]);
+    start[static_cast<size_t>(begin / kTile + 1)] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+  });
+  for (size_t p = 1; p < start.size(); ++p) start[p] += start[p - 1];
+  parallel_ranges(n, kTile, [&](int64_t begin, int64_t end) {
+    scan_row(x + begin * step, out + begin * step, end - begin, step,
+             start[static_cast<size_t>(begin / kTile)]);
+  });
+}
+
 template <class T>
 void scan(const T* x, T* out, const ScanAttributes& shape) {
-  const auto [outer, n, inner, reverse] = shape;
+  const int64_t outer = shape.outer, n = shape.n, inner = shape.inner;
+  const int64_t first = shape.reverse ? (n - 1) * inner : 0;
+  const int64_t step = shape.reverse ? -inner : inner;
+  if (inner == 1 && n >= 4 * kTile) {
+    for (int64_t o = 0; o < outer; ++o)
+      scan_long_row(x + o * n + first, out + o * n + first, n, step);
+    return;
+  }
   const int64_t parts = (inner - 1) / kColumnBlock + 1;
   const int64_t grain = std::max<int64_t>(1, kTile / (n * std::min(inner, kColumnBlock)));
-  const int64_t first = reverse ? (n - 1) * inner : 0;
-  const int64_t step = reverse ? -inner : inner;
-  parallel_ranges(
-      outer * parts, grain, [&, outer = outer, n = n, inner = inner](int64_t begin, int64_t end) {
-        for (int64_t tile = begin; tile < end; ++tile) {
-          const int64_t column = tile % parts * kColumnBlock;
-          const int64_t offset = tile / parts * n * inner + first + column;
-          scan_columns(x + offset, out + offset, n, step, std::min(kColumnBlock, inner - column));
-        }
-      });
+  parallel_ranges(outer * parts, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t tile = begin; tile < end; ++tile) {
+      const int64_t column = tile % parts * kColumnBlock;
+      const int64_t offset = tile / parts * n * inner + first + column;
+      const int64_t width = std::min(kColumnBlock, inner - column);
+      if (width == 1)
+        scan_row(x + offset, out + offset, n, step, typename Running<T>::type{});
+      else
+        scan_columns(x + offset, out + offset, n, step, width);
+    }
+  });
 }
 
 void scan_cpu(TensorSpan outputs, TensorSpan inputs, const ScanAttributes& attributes) {

@@ -34,13 +34,14 @@ void softmax_long_row(DType dtype, const std::byte* x, std::byte* out, int64_t n
   double statistics[2];
   row_statistics(dtype, x, statistics, 1, n);
   const auto [largest, sum] = statistics;
+  const double parameters[] = {largest, 1.0 / sum, 0.0};
   parallel_ranges(n, kTile, [&, largest = largest, sum = sum](int64_t begin, int64_t end) {
     const std::byte* from = x + begin * size;
     std::byte* to = out + begin * size;
     if (logarithm)
       kernel.shifted(from, to, end - begin, largest, std::log(sum));
     else
-      kernel.gradient(from, nullptr, nullptr, to, end - begin, largest, 1.0 / sum, 0.0);
+      kernel.gradient(from, nullptr, nullptr, to, 1, end - begin, parameters);
   });
 }
 
@@ -157,8 +158,7 @@ const Register log_softmax_registered({.name = "log_softmax",
                                        .backward = log_softmax_backward,
                                        .saves_outputs = true});
 
-// --- logsumexp: (x, axis, keepdims)
-// ---------------------------------------------------------------
+// --- logsumexp: (x, axis, keepdims) --------------------------------------------------------------
 
 // input: x [rows, n], contiguous.
 void logsumexp_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {

@@ -27,9 +27,11 @@ struct SoftmaxKernel {
   // (in the compute type) may be null and so may target (then the constant 1).
   void (*weighted)(const void* x, const void* target, const void* weight, int64_t n, double shift,
                    double* sums) = nullptr;
-  // out = scale * e^(x - shift) - bias * weight[c] * target[c]; weight and target as above.
-  void (*gradient)(const void* x, const void* target, const void* weight, void* out, int64_t n,
-                   double shift, double scale, double bias) = nullptr;
+  // out = scale e^(x - shift) - bias weight[c] target[c] over rows of n; weight and target as
+  // above, `parameters` holds shift, scale and bias of each row.
+  void (*gradient)(const void* x, const void* target, const void* weight, void* out, int64_t rows,
+                   int64_t n, const double* parameters) = nullptr;
+  void (*logarithms)(const double* x, double* out, int64_t n) = nullptr;
   // out = (x - a) - b over n elements.
   void (*shifted)(const void* x, void* out, int64_t n, double a, double b) = nullptr;
 };

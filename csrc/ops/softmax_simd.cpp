@@ -16,7 +16,19 @@ SAMARA_FUNCTION double sum_of(const L* values, int64_t n) {
   return sum_row<L>(values, n, [](auto v) { return v; });
 }
 
-// Sum of e^(x - shift) over a row; `keep` sees the index and the values of each chunk.
+// values[0 .. count) = e^values, and zeros up to a whole number of vectors, which is returned.
+// There is room for them.
+template <class L>
+SAMARA_FUNCTION int64_t exponentiate(L* values, int64_t count) {
+  constexpr int64_t W = kLanes<L>;
+  const int64_t padded = (count + W - 1) / W * W;
+  for (int64_t j = count; j < padded; ++j) values[j] = L(-1000);
+  for (int64_t j = 0; j < padded; j += W)
+    for (int64_t k = 0; k < W; ++k) values[j + k] = math::exp(values[j + k]);
+  return padded;
+}
+
+// Sum of e^(x - shift) over a row; `keep` sees the position and the values of each chunk.
 template <class T, class Keep>
 SAMARA_FUNCTION double sum_exponentials(const T* x, int64_t n, Compute<T> shift, Keep&& keep) {
   using L = Compute<T>;
@@ -24,8 +36,8 @@ SAMARA_FUNCTION double sum_exponentials(const T* x, int64_t n, Compute<T> shift,
   double sum = 0;
   for (int64_t begin = 0; begin < n; begin += kChunk) {
     const int64_t count = n - begin < kChunk ? n - begin : kChunk;
-    for (int64_t j = 0; j < count; ++j) e[j] = math::exp(load(x + begin + j) - shift);
-    sum += sum_of(e, count);
+    for (int64_t j = 0; j < count; ++j) e[j] = load(x + begin + j) - shift;
+    sum += sum_of(e, exponentiate(e, count));
     keep(begin, count, e);
   }
   return sum;
@@ -34,6 +46,55 @@ struct KeepNothing {
   template <class L>
   [[gnu::always_inline]] void operator()(int64_t, int64_t, const L*) const {}
 };
+
+// Short rows are taken 64 at a time and turned, so that one vector holds one column of many rows.
+constexpr int64_t kShort = 32;
+constexpr int64_t kTurned = 64;
+
+template <class L>
+struct TurnedRows {
+  alignas(64) L value[kShort * kTurned];  // [n, 64]
+  alignas(64) L largest[kTurned];
+  alignas(64) double sum[kTurned];
+
+  // Turns `count` rows and fills `largest`.
+  template <class T>
+  [[gnu::always_inline]] void turn(const T* x, int64_t count, int64_t n) {
+    for (int64_t c = 0; c < n; ++c) {
+      L* column = value + c * kTurned;
+      for (int64_t r = 0; r < count; ++r) column[r] = load(x + r * n + c);
+      for (int64_t r = count; r < kTurned; ++r) column[r] = L(0);
+    }
+    for (int64_t r = 0; r < kTurned; ++r) largest[r] = -static_cast<L>(__builtin_inf());
+    for (int64_t c = 0; c < n; ++c)
+      for (int64_t r = 0; r < kTurned; ++r)
+        largest[r] = Maximum::combine(largest[r], value[c * kTurned + r]);
+  }
+  // value = value - shift, then, with `exponentials`, e to that power; fills `sum` with those.
+  [[gnu::always_inline]] void add_up(int64_t n, const L* shift, bool exponentials) {
+    for (int64_t r = 0; r < kTurned; ++r) sum[r] = 0;
+    for (int64_t c = 0; c < n; ++c) {
+      alignas(64) L e[kTurned];
+      L* column = value + c * kTurned;
+      for (int64_t r = 0; r < kTurned; ++r) column[r] = column[r] - shift[r];
+      for (int64_t r = 0; r < kTurned; ++r) e[r] = math::exp(column[r]);
+      for (int64_t r = 0; r < kTurned; ++r) sum[r] += static_cast<double>(e[r]);
+      if (exponentials)
+        for (int64_t r = 0; r < kTurned; ++r) column[r] = e[r];
+    }
+  }
+};
+
+// Calls body(turned, first row, number of rows) for all rows.
+template <class T, class Body>
+SAMARA_FUNCTION void for_turned(const T* x, int64_t rows, int64_t n, Body&& body) {
+  TurnedRows<Compute<T>> turned;
+  for (int64_t r = 0; r < rows; r += kTurned) {
+    const int64_t count = rows - r < kTurned ? rows - r : kTurned;
+    turned.turn(x + r * n, count, n);
+    body(turned, r, count);
+  }
+}
 
 // The largest element, but 0 where that is infinite, so that x - largest is never inf - inf.
 template <class L>
@@ -64,9 +125,31 @@ SAMARA_FUNCTION void softmax_row(const T* __restrict x, T* __restrict out, int64
   }
 }
 template <class T>
+void softmax_short_rows(const T* x, T* out, int64_t rows, int64_t n, bool logarithm) {
+  using L = Compute<T>;
+  for_turned(x, rows, n, [&](TurnedRows<L>& turned, int64_t begin, int64_t count) {
+    turned.add_up(n, turned.largest, !logarithm);
+    alignas(64) L scale[kTurned];
+    for (int64_t r = 0; r < kTurned; ++r)
+      scale[r] = static_cast<L>(logarithm ? math::log(turned.sum[r]) : 1.0 / turned.sum[r]);
+    T* to = out + begin * n;
+    for (int64_t c = 0; c < n; ++c) {
+      L* column = turned.value + c * kTurned;
+      if (logarithm)
+        for (int64_t r = 0; r < kTurned; ++r) column[r] = column[r] - scale[r];
+      else
+        for (int64_t r = 0; r < kTurned; ++r) column[r] = column[r] * scale[r];
+    }
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t c = 0; c < n; ++c) store(to + r * n + c, turned.value[c * kTurned + r]);
+  });
+}
+
+template <class T>
 void softmax_rows(const void* source, void* target, int64_t rows, int64_t n, bool logarithm) {
   const T* x = static_cast<const T*>(source);
   T* out = static_cast<T*>(target);
+  if (n <= kShort && rows >= 8) return softmax_short_rows(x, out, rows, n, logarithm);
   for (int64_t r = 0; r < rows; ++r) softmax_row(x + r * n, out + r * n, n, logarithm);
 }
 
@@ -163,21 +246,46 @@ template <class T>
 void logsumexp_rows(const void* source, void* target, int64_t rows, int64_t n) {
   using L = Compute<T>;
   const T* x = static_cast<const T*>(source);
+  T* out = static_cast<T*>(target);
+  if (n <= kShort && rows >= 8) {
+    for_turned(x, rows, n, [&](TurnedRows<L>& turned, int64_t begin, int64_t count) {
+      for (int64_t r = 0; r < kTurned; ++r) turned.largest[r] = finite_shift(turned.largest[r]);
+      turned.add_up(n, turned.largest, false);
+      for (int64_t r = 0; r < kTurned; ++r)
+        turned.sum[r] = static_cast<double>(turned.largest[r]) + math::log(turned.sum[r]);
+      for (int64_t r = 0; r < count; ++r) store(out + begin + r, turned.sum[r]);
+    });
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r, x += n) {
     const L shift = finite_shift(max_row(x, n));
     const double sum = sum_exponentials(x, n, shift, KeepNothing());
-    store(static_cast<T*>(target) + r, static_cast<double>(shift) + math::log(sum));
+    store(out + r, static_cast<double>(shift) + math::log(sum));
   }
 }
 
 template <class T>
 void statistics_rows(const void* source, double* out, int64_t rows, int64_t n) {
+  using L = Compute<T>;
   const T* x = static_cast<const T*>(source);
+  if (n <= kShort && rows >= 8) {
+    for_turned(x, rows, n, [&](TurnedRows<L>& turned, int64_t begin, int64_t count) {
+      turned.add_up(n, turned.largest, false);
+      for (int64_t r = 0; r < count; ++r) {
+        out[2 * (begin + r)] = static_cast<double>(turned.largest[r]);
+        out[2 * (begin + r) + 1] = turned.sum[r];
+      }
+    });
+    return;
+  }
   for (int64_t r = 0; r < rows; ++r, x += n) {
-    const auto largest = max_row(x, n);
+    const L largest = max_row(x, n);
     out[2 * r] = static_cast<double>(largest);
     out[2 * r + 1] = sum_exponentials(x, n, largest, KeepNothing());
   }
+}
+void logarithms(const double* x, double* out, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) out[i] = math::log(x[i]);
 }
 
 // weight[c] * target[c], either of which may be absent.
@@ -210,21 +318,49 @@ void weighted_sums(const void* source, const void* targets, const void* weights,
   }
 }
 
+// Rows [0, rows) of the part of them that begins at column `begin` and has `width` columns.
 template <class T>
-void cross_entropy_gradient(const void* source, const void* targets, const void* weights, void* out,
-                            int64_t n, double shift, double scale, double bias) {
+SAMARA_FUNCTION void gradient_block(const T* x, const T* target, const Compute<T>* weight, T* out,
+                                    int64_t rows, int64_t n, int64_t begin, int64_t width,
+                                    const double* parameters) {
+  using L = Compute<T>;
+  alignas(64) L e[kChunk];
+  for (int64_t r = 0; r < rows; ++r) {
+    const L shift = static_cast<L>(parameters[3 * r]);
+    const T* from = x + r * n + begin;
+    L* to = e + r * width;
+    for (int64_t j = 0; j < width; ++j) to[j] = load(from + j) - shift;
+  }
+  exponentiate(e, rows * width);
+  for (int64_t r = 0; r < rows; ++r) {
+    const L scale = static_cast<L>(parameters[3 * r + 1]);
+    const L bias = static_cast<L>(parameters[3 * r + 2]);
+    const L* from = e + r * width;
+    T* __restrict to = out + r * n + begin;
+    const T* own = target ? target + r * n : nullptr;
+    if (!target && !weight)
+      for (int64_t j = 0; j < width; ++j) store(to + j, scale * from[j] - bias);
+    else
+      for (int64_t j = 0; j < width; ++j)
+        store(to + j, scale * from[j] - bias * share(own, weight, begin + j));
+  }
+}
+
+template <class T>
+void cross_entropy_gradient(const void* source, const void* targets, const void* weights,
+                            void* gradient, int64_t rows, int64_t n, const double* parameters) {
   using L = Compute<T>;
   const T* x = static_cast<const T*>(source);
   const T* target = static_cast<const T*>(targets);
   const L* weight = static_cast<const L*>(weights);
-  T* __restrict to = static_cast<T*>(out);
-  const L center = static_cast<L>(shift), factor = static_cast<L>(scale), b = static_cast<L>(bias);
-  if (!target && !weight) {
-    for (int64_t i = 0; i < n; ++i) store(to + i, factor * math::exp(load(x + i) - center) - b);
-    return;
+  T* out = static_cast<T*>(gradient);
+  const int64_t block = n <= kChunk ? kChunk / n : 1;
+  for (int64_t r = 0; r < rows; r += block) {
+    const int64_t count = rows - r < block ? rows - r : block;
+    for (int64_t begin = 0; begin < n; begin += kChunk)
+      gradient_block(x + r * n, target ? target + r * n : nullptr, weight, out + r * n, count, n,
+                     begin, n - begin < kChunk ? n - begin : kChunk, parameters + 3 * r);
   }
-  for (int64_t i = 0; i < n; ++i)
-    store(to + i, factor * math::exp(load(x + i) - center) - b * share(target, weight, i));
 }
 
 template <class T>
@@ -238,10 +374,11 @@ void shifted(const void* source, void* target, int64_t n, double a, double b) {
 
 template <class T>
 constexpr SoftmaxKernel kernels_for() {
-  return {
-      softmax_rows<T>,   softmax_rows_backward<T>, softmax_columns<T>, softmax_columns_backward<T>,
-      logsumexp_rows<T>, statistics_rows<T>,       weighted_sums<T>,   cross_entropy_gradient<T>,
-      shifted<T>};
+  return {softmax_rows<T>,    softmax_rows_backward<T>,
+          softmax_columns<T>, softmax_columns_backward<T>,
+          logsumexp_rows<T>,  statistics_rows<T>,
+          weighted_sums<T>,   cross_entropy_gradient<T>,
+          logarithms,         shifted<T>};
 }
 constexpr SoftmaxKernels make_table() {
   SoftmaxKernels table{};

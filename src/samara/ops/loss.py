@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ErrorSample, Sample, composite, operation
+from samara.ops.record import FLOAT, ErrorSample, Sample, composite, operation
 from samara.ops.softmax import log_softmax, softmax
 from samara.tensor import Tensor
 
@@ -203,10 +203,16 @@ huber_loss = operation(
 
 
 def _check_binary(name: str, x: Tensor, target: Tensor, reduction: str) -> None:
+    if x.dtype not in FLOAT:
+        raise DTypeError(
+            f"{name}: the prediction has dtype {x.dtype.name}. Expected a real floating-point "
+            "dtype. Fix: convert it, e.g. x.to(samara.float32)."
+        )
     if x.shape != target.shape:
         fix = "check which tensor has the wrong shape"
         if x.numel() == target.numel():
-            fix = f"bring the target to the prediction's shape with target.reshape({x.shape})"
+            shape = str(x.shape) if x.ndim else "(())"
+            fix = f"bring the target to the prediction's shape with target.reshape{shape}"
         raise ShapeError(
             f"{name}: the prediction has shape {x.shape} and the target has shape {target.shape}. "
             f"Expected equal shapes. Fix: {fix}."
@@ -316,13 +322,13 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Tensor | None = None,
 ) -> Tensor:
-    """One softplus; see the record."""
+    """Two softplus; see the record."""
     from samara.ops.activation import softplus
 
     _check_binary("binary_cross_entropy_with_logits", x, target, reduction)
     positive = target if pos_weight is None else target * pos_weight
-    # log(1 + e^x) = x + log(1 + e^-x), so one softplus serves both terms.
-    values: Tensor = (1 - target) * x + (positive + (1 - target)) * softplus(-x)
+    # With one softplus, log(1 + e^x) = x + log(1 + e^-x), a confident 0 would cancel to nothing.
+    values: Tensor = (1 - target) * softplus(x) + positive * softplus(-x)
     return _reduced_tensor(values if weight is None else values * weight, reduction)
 
 
@@ -388,6 +394,11 @@ def _scale(g: Tensor, x: Tensor, reduction: str, total: Any) -> Tensor:
     return g / total if reduction == "mean" else g
 
 
+def _all_but_classes(values: Tensor) -> Tensor:
+    axis = _class_axis(values)
+    return values.sum(axis=tuple(i for i in range(values.ndim) if i != axis))
+
+
 def _cross_entropy_grad(
     g: Tensor,
     x: Tensor,
@@ -398,24 +409,33 @@ def _cross_entropy_grad(
     ignore_index: int,
     reduction: str,
     label_smoothing: float,
-) -> tuple[Tensor, Tensor | None, None]:
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """softmax(x) times the target's total weight, minus the weighted target."""
     axis = _class_axis(x)
     classes = x.shape[axis]
-    if target.dtype.name.startswith(("float", "bfloat")):
-        column = x.new_ones(()) if weight is None else _as_column(weight.astype(x.dtype), x)
-        share = column * (target * (1 - label_smoothing) + label_smoothing / classes)
-        factor = _scale(g, x, reduction, x.numel() // classes)
-        d_target = -(1 - label_smoothing) * column * log_softmax(x, axis) * factor
-    else:
+    labelled = target.dtype not in FLOAT
+    cost = -log_softmax(x, axis)
+    hot = d_target = d_weight = None
+    if labelled:
         hot, own, column = _label_parts(x, target, weight, ignore_index)
         valid = (target != ignore_index).unsqueeze(axis).astype(x.dtype)
-        smooth = label_smoothing / classes * column * valid
-        share = (1 - label_smoothing) * hot * column + smooth
-        factor = _scale(g, x, reduction, own.sum())
-        d_target = None
+        share = (1 - label_smoothing) * hot + label_smoothing / classes * valid
+        count: Any = own.sum()
+    else:
+        column = x.new_ones(()) if weight is None else _as_column(weight.astype(x.dtype), x)
+        share = target * (1 - label_smoothing) + label_smoothing / classes
+        count = x.numel() // classes
+    factor = _scale(g, x, reduction, count)
+    if not labelled:
+        d_target = (1 - label_smoothing) * column * cost * factor
+    if weight is not None:
+        per_class = share * cost
+        if hot is not None and reduction == "mean":
+            per_class = per_class - hot * ((share * column * cost).sum() / count)
+        d_weight = _all_but_classes(factor * per_class)
+    share = share * column
     total = share.expand(x.shape).sum(axis=axis, keepdims=True)
-    return factor * (softmax(x, axis) * total - share), d_target, None
+    return factor * (softmax(x, axis) * total - share), d_target, d_weight
 
 
 def _cross_entropy_samples(rng: np.random.Generator) -> list[Sample]:
@@ -525,9 +545,16 @@ def _nll_grad(
     *,
     ignore_index: int,
     reduction: str,
-) -> tuple[Tensor, None, None]:
+) -> tuple[Tensor, None, Tensor | None]:
     hot, own, column = _label_parts(x, target, weight, ignore_index)
-    return -_scale(g, x, reduction, own.sum()) * hot * column, None, None
+    factor = _scale(g, x, reduction, own.sum())
+    d_weight = None
+    if weight is not None:
+        per_class = -hot * x
+        if reduction == "mean":
+            per_class = per_class + hot * ((hot * column * x).sum() / own.sum())
+        d_weight = _all_but_classes(factor * per_class)
+    return -factor * hot * column, None, d_weight
 
 
 nll_loss = operation(

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from samara.dtypes import BOOL
 from samara.errors import ArgumentError, ShapeError
 from samara.ops.record import ALL, FLOAT, NUMERIC, REAL, ErrorSample, Sample, operation
 from samara.tensor import Tensor
 
+_ORDERED = (*REAL, *BOOL)
 _INEXACT = (*FLOAT, *(dtype for dtype in NUMERIC if dtype.name.startswith("complex")))
 
 
@@ -169,7 +171,7 @@ mean = operation(
 def _prod_grad(g: Tensor, x: Tensor, y: Tensor, *, axis: Any, **_: Any) -> Tensor:
     """For each element the product of all others, from an n by n table: exact at zeros."""
     from samara.ops.creation import eye
-    from samara.ops.logic import where
+    from samara.ops.selection import where
 
     axes = _axes(axis, x.ndim)
     order = [i for i in range(x.ndim) if i not in axes] + list(axes)
@@ -261,7 +263,7 @@ max_with_indices = operation(
     doc=_PAIR_DOC.format(largest="largest", name="max", answer=2),
     ref=_pair_ref(np.argmax),
     grad=_pair_grad,
-    dtypes=REAL,
+    dtypes=_ORDERED,
     ulp=0,
     samples=_pair_samples,
     errors=lambda: _empty_errors()[2:3],
@@ -273,7 +275,7 @@ min_with_indices = operation(
     doc=_PAIR_DOC.format(largest="smallest", name="min", answer=1),
     ref=_pair_ref(np.argmin),
     grad=_pair_grad,
-    dtypes=REAL,
+    dtypes=_ORDERED,
     ulp=0,
     samples=_pair_samples,
     errors=lambda: _empty_errors()[2:3],
@@ -322,7 +324,7 @@ max = operation(
     [1, 0]
     """,
     ref=_numpy(np.max),
-    dtypes=REAL,
+    dtypes=_ORDERED,
     onnx="ReduceMax",
     ulp=0,
     samples=_distinct_samples,
@@ -344,7 +346,7 @@ min = operation(
     [1.0, 2.0]
     """,
     ref=_numpy(np.min),
-    dtypes=REAL,
+    dtypes=_ORDERED,
     onnx="ReduceMin",
     ulp=0,
     samples=_distinct_samples,
@@ -386,7 +388,7 @@ argmax = operation(
     1
     """,
     ref=_numpy(np.argmax),
-    dtypes=REAL,
+    dtypes=_ORDERED,
     onnx="ArgMax",
     ulp=0,
     samples=_index_samples,
@@ -406,7 +408,7 @@ argmin = operation(
     2
     """,
     ref=_numpy(np.argmin),
-    dtypes=REAL,
+    dtypes=_ORDERED,
     onnx="ArgMin",
     ulp=0,
     samples=_index_samples,
@@ -617,7 +619,7 @@ norm = operation(
 
 def _cumsum_ref(x: Any, axis: int | None = None, dtype: Any = None, reverse: bool = False) -> Any:
     if x.ndim == 0:
-        return x.copy()
+        return np.cumsum(x).reshape(())
     axis = 0 if axis is None else axis
     if reverse:
         return np.flip(np.cumsum(np.flip(x, axis), axis=axis), axis)
@@ -665,7 +667,7 @@ def _sum_to_ref(x: Any, shape: Any) -> Any:
     axes = tuple(range(lead)) + tuple(
         i + lead for i, size in enumerate(shape) if size == 1 and x.shape[i + lead] != 1
     )
-    return np.sum(x, axis=axes, keepdims=True).reshape(shape)
+    return np.sum(x, axis=axes, keepdims=True).reshape(shape).astype(x.dtype)
 
 
 sum_to = operation(
