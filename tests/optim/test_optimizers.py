@@ -483,3 +483,45 @@ def test_training_a_model_with_each_optimizer_lowers_the_loss():
             optimizer.step()
             losses.append(loss.item())
         assert losses[-1] < 0.7 * losses[0], kind
+
+
+# --- devices -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def null_device():
+    samara._core.register_host_backed_device("null")
+
+
+@pytest.mark.usefixtures("null_device")
+@pytest.mark.parametrize(("kind", "equation", "options"), CASES, ids=IDS)
+def test_a_device_behind_opaque_addresses_gives_the_same_bits(kind, equation, options):
+    rng = np.random.default_rng(0)
+    start, gradients = rng.normal(size=(5, 7)), make_gradients((5, 7))
+    seen = []
+    for device in ("cpu", "null"):
+        parameter = samara.tensor(start).to(device).requires_grad_()
+        optimizer = kind([parameter], lr=0.05, **options)
+        for g in gradients:
+            parameter.grad = samara.tensor(g).to(device)
+            optimizer.step()
+        assert str(parameter.device) == device
+        seen.append(parameter.detach().to("cpu").numpy())
+    np.testing.assert_array_equal(seen[0], seen[1])
+
+
+@pytest.mark.usefixtures("null_device")
+def test_an_optimizer_follows_a_model_that_is_cast_and_moved():
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = optim.Adam(model, lr=0.1)
+    start = model.weight.detach().numpy().astype(np.float64)
+    gradients = [np.array([[1.0, -2.0]]), np.array([[0.5, 0.5]]), np.array([[-1.0, 3.0]])]
+    for g, change in zip(
+        gradients, (lambda: None, model.double, lambda: model.to("null")), strict=True
+    ):
+        change()
+        parameter = model.weight
+        parameter.grad = samara.tensor(g).to(parameter.dtype).to(parameter.device)
+        optimizer.step()
+    got = model.weight.detach().to("cpu").numpy()
+    np.testing.assert_allclose(got, adam(start, gradients, 0.1), rtol=1e-6)

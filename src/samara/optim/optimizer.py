@@ -116,12 +116,13 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 result = closure()
-        for group, stepper in zip(self.param_groups, self._steppers, strict=True):
+        for group in self.param_groups:
             if group.changed:
-                stepper.configure(**self.settings(group))
-                group.changed = False
-        if len(self._steppers) == 1:
-            broken = self._steppers[0].step()
+                self._configure()
+                break
+        steppers = self._steppers
+        if len(steppers) == 1:
+            broken = steppers[0].step()
             if broken >= 0:
                 self._refuse(0, broken)
             return result
@@ -133,6 +134,12 @@ class Optimizer:
         for stepper in self._steppers:
             stepper.apply()
         return result
+
+    def _configure(self) -> None:
+        for group, stepper in zip(self.param_groups, self._steppers, strict=True):
+            if group.changed:
+                stepper.configure(**self.settings(group))
+                group.changed = False
 
     def _refuse(self, group: int, index: int) -> None:
         if self.nonfinite == "skip":
