@@ -270,6 +270,11 @@ class ModuleDict(_Keyed):
     ['head.weight', 'head.bias']
     """
 
+    def __init__(
+        self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] | None = None
+    ) -> None:
+        super().__init__(modules)
+
 
 def _as_parameter(container: _Container, value: Any) -> Parameter:
     if isinstance(value, Parameter):
@@ -315,6 +320,11 @@ class ParameterDict(_Keyed):
     >>> list(ParameterDict({"scale": samara.ones(2)}).state_dict())
     ['scale']
     """
+
+    def __init__(
+        self, parameters: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None
+    ) -> None:
+        super().__init__(parameters)
 
     def _accept(self, value: Any) -> None:
         _as_parameter(self, value)
