@@ -50,7 +50,7 @@ def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def _check_array(array: np.ndarray[Any, Any], place: str) -> None:
-    if array.dtype == object or array.dtype.kind in "USVMm":
+    if array.dtype.name != "bfloat16" and array.dtype.kind in "OUSVMm":
         raise DTypeError(
             f"{place}: an array of dtype {array.dtype} was given. Expected numbers or bools. "
             "Fix: convert it, e.g. array.astype('float32')."
@@ -162,7 +162,7 @@ def asarray(
         array = _array_of(obj, "asarray")
         shared = _share(_native(array))
         return _convert(shared, dtype or _default_for(array), device, None)
-    return _convert(_from_foreign(obj, copy), dtype, device, None if copy is None else False)
+    return _convert(_from_foreign(obj, copy), dtype, device, False if copy is False else None)
 
 
 def _copied(x: Tensor) -> Tensor:
@@ -655,6 +655,13 @@ def _install() -> None:
         "grad_fn": (_core.grad_fn, "The tape node that made the tensor, or None."),
         "itemsize": (lambda self: self.dtype.itemsize, "Bytes per element."),
         "nbytes": (lambda self: self._elements * self.dtype.itemsize, "Bytes of all elements."),
+        "T": (
+            lambda self: self.permute(tuple(reversed(range(self.ndim)))),
+            "The axes in reverse order; a view.",
+        ),
+        "mT": (lambda self: self.transpose(-2, -1), "Each matrix transposed; a view."),
+        "H": (lambda self: self.T.conj(), "The conjugate of a transposed matrix."),
+        "mH": (lambda self: self.mT.conj(), "The conjugates of transposed matrices."),
     }.items():
         setattr(Tensor, name, property(read, doc=doc))
     copyreg.pickle(Tensor, lambda x: _reduce(x, None))
