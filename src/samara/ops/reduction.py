@@ -177,10 +177,11 @@ def _prod_grad(g: Tensor, x: Tensor, y: Tensor, *, axis: Any, **_: Any) -> Tenso
     order = [i for i in range(x.ndim) if i not in axes] + list(axes)
     n = _count(x, axis)
     rows = x.permute(order)
-    table = rows.reshape(-1, 1, n) if x.numel() else rows.reshape(0, 1, n)
+    table = rows.reshape(math.prod(rows.shape[: x.ndim - len(axes)]), 1, n)
     others = prod(where(eye(n, device=x.device) == 1, 1.0, table), axis=-1)
     others = others.reshape(rows.shape).permute([order.index(i) for i in range(x.ndim)])
-    return _spread(g, x, axis) * others.conj()
+    dx: Tensor = _spread(g, x, axis) * others.conj()
+    return dx
 
 
 prod = operation(
@@ -225,11 +226,12 @@ def _pair_grad(gs: Any, x: Tensor, outputs: Any, *, axis: int, keepdims: bool) -
     from samara.ops.creation import zeros_like
     from samara.ops.gathering import scatter_add
 
-    g = gs[0] if isinstance(gs, tuple | list) else gs
+    g = gs[0] if isinstance(gs, (tuple, list)) else gs
     if x.ndim == 0:
-        return g.reshape(())
+        return _kept(g, x, axis)
     position = _kept(outputs[1], x, axis)
-    return scatter_add(zeros_like(x), axis, position, _kept(g, x, axis))
+    dx: Tensor = scatter_add(zeros_like(x), axis, position, _kept(g, x, axis))
+    return dx
 
 
 def _pair_ref(choose: Callable[..., Any]) -> Callable[..., Any]:
@@ -626,6 +628,10 @@ def _cumsum_ref(x: Any, axis: int | None = None, dtype: Any = None, reverse: boo
     return np.cumsum(x, axis=axis)
 
 
+def _cumsum_grad(g: Tensor, x: Tensor, y: Tensor, *, axis: Any, dtype: Any, reverse: bool) -> Any:
+    return cumsum(g, axis, reverse=not reverse)
+
+
 cumsum = operation(
     "cumsum(x, axis: int? = None, *, dtype: dtype? = None, reverse: bool = False)",
     doc="""Running sums along `axis`, y_i = sum_{j <= i} x_j; from the end with reverse=True.
@@ -640,7 +646,7 @@ cumsum = operation(
     [1.0, 3.0, 6.0]
     """,
     ref=_cumsum_ref,
-    grad=lambda g, x, y, *, axis, dtype, reverse: cumsum(g, axis, reverse=not reverse),
+    grad=_cumsum_grad,
     dtypes=ALL,
     onnx="CumSum",
     ulp=2,
