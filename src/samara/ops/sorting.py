@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from samara.errors import ArgumentError, ShapeError
+from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, COMPLEX, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
@@ -201,9 +201,15 @@ def _kthvalue_ref(x: Any, k: int, axis: int = -1, keepdims: bool = False) -> Any
     errors=lambda: [
         ErrorSample(ArgumentError, "k is 0", np.ones((2, 3)), 0),
         ErrorSample(ArgumentError, "k is 4", np.ones((2, 3)), 4),
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 1, axis=2),
     ],
 )
 def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> KthvalueResult:
+    if x.ndim and not -x.ndim <= axis < x.ndim:
+        raise IndexOutOfRangeError(
+            f"kthvalue: axis {axis} is out of range for a tensor with {x.ndim} axes. "
+            f"Expected -{x.ndim} to {x.ndim - 1}. Fix: choose an axis in that range."
+        )
     size = x.shape[axis] if x.ndim else 1
     if not 1 <= k <= size:
         raise ArgumentError(
@@ -213,10 +219,9 @@ def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Kthva
     values, indices = topk(x, k, axis=axis, largest=False)
     if x.ndim == 0:
         return KthvalueResult(values, indices)
-    values, indices = values.narrow(axis, k - 1, 1), indices.narrow(axis, k - 1, 1)
-    if keepdims:
-        return KthvalueResult(values, indices)
-    return KthvalueResult(values.squeeze(axis), indices.squeeze(axis))
+    last = slice(k - 1, k) if keepdims else k - 1
+    key = (slice(None),) * (axis % x.ndim) + (last,)
+    return KthvalueResult(values[key], indices[key])
 
 
 def _searchsorted_ref(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> Any:
