@@ -111,19 +111,16 @@ bool prefers_own_kernel(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_
 // One tile on the calling thread.
 template <class T>
 void tile_product(const Product<T>& p) {
-  const auto own = [&] {
+  bool done = false;
+  if constexpr (std::is_same_v<T, float>) {
+    // oneDNN also refuses overlapping rows (a broadcast matrix has a row distance of 0).
+    done = !prefers_own_kernel(p.trans_a, p.trans_b, p.m, p.n, p.k) &&
+           onednn::sgemm(p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb,
+                         p.beta, p.c, p.ldc);
+  }
+  if (!done) {
     kernels<T>().product(p.m, p.n, p.k, p.alpha, p.a_view(), p.b_view(), p.beta, p.c, p.ldc,
                          workspace<T>());
-  };
-  if constexpr (std::is_same_v<T, float>) {
-    if (prefers_own_kernel(p.trans_a, p.trans_b, p.m, p.n, p.k)) {
-      own();
-    } else {
-      onednn::sgemm(p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb, p.beta,
-                    p.c, p.ldc);
-    }
-  } else {
-    own();
   }
   add_bias(p);
 }
@@ -242,8 +239,9 @@ void product(const Product<T>& p) {
     scale(p);
     return add_bias(p);
   }
-  const int64_t slices = std::min<int64_t>(64, p.k / 2048);
-  if (p.m * p.n <= 64 * 64 && slices >= 2 && p.m * p.n * p.k >= 2 * tile_limit) {
+  const int64_t elements = p.m * p.n;
+  const int64_t slices = std::min<int64_t>(elements <= 64 * 64 ? 64 : 16, p.k / 2048);
+  if (elements <= 128 * 128 && slices >= 2 && elements * p.k >= 2 * tile_limit) {
     return long_product(p, slices);
   }
   if (p.n == 1) {

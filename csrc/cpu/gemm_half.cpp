@@ -50,7 +50,9 @@ constexpr int64_t tile_side = 256;
 bool bfloat16_product(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha,
                       const uint16_t* a, int64_t lda, const uint16_t* b, int64_t ldb, float beta,
                       uint16_t* c, int64_t ldc) {
-  if (!onednn::has_bf16_gemm()) return false;
+  const bool overlapping =
+      lda < (trans_a ? m : k) || ldb < (trans_b ? k : n);  // a broadcast matrix, for example
+  if (overlapping || !onednn::has_bf16_gemm()) return false;
   const HalfKernels& kernels = half_kernels(HalfKind::bfloat16);
   const int64_t across = (n - 1) / tile_side + 1;
   parallel_tiles(((m - 1) / tile_side + 1) * across, [&](int64_t tile) {

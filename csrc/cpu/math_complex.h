@@ -101,4 +101,10 @@ std::complex<R> atanh(std::complex<R> z) {
   return std::atanh(z);
 }
 
+template <class R>
+std::complex<R> pow(std::complex<R> z, std::complex<R> w) {
+  // exp(w log z) turns the rounding of w log z into a relative error: floats go through double.
+  return std::complex<R>(std::pow(std::complex<double>(z), std::complex<double>(w)));
+}
+
 }  // namespace samara::math

@@ -9,8 +9,9 @@ namespace samara::onednn {
 // Parallelism comes from the pool in cpu/threads.h, so no OpenMP barrier is ever waited on.
 void use_one_thread();
 
-// Row-major single-precision product of one tile, on the calling thread.
-void sgemm(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
+// Row-major single-precision product of one tile. False when oneDNN refuses the arguments, for
+// example a distance between rows below their length; nothing is written then.
+bool sgemm(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::int64_t k, float alpha,
            const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float beta, float* c,
            std::int64_t ldc);
 
