@@ -12,9 +12,9 @@ namespace {
 
 struct Item {
   enum Kind { integer, slice, ellipsis, new_axis, array } kind;
-  int64_t index = 0;                  // integer
-  PyObject* slice_object = nullptr;   // slice, borrowed
-  Tensor array_value;                 // array: integers or a mask
+  int64_t index = 0;                 // integer
+  PyObject* slice_object = nullptr;  // slice, borrowed
+  Tensor array_value;                // array: integers or a mask
   int axes() const {
     if (kind == ellipsis || kind == new_axis) return 0;
     return kind == array && array_value.dtype() == DType::boolean ? array_value.rank() : 1;
@@ -24,8 +24,7 @@ struct Item {
 // Lists and NumPy arrays become tensors through samara.asarray.
 Tensor as_index_tensor(PyObject* object) {
   const Owned module = checked(PyImport_ImportModule("samara.tensor"));
-  const Owned converted =
-      checked(PyObject_CallMethod(module.get(), "index_array", "O", object));
+  const Owned converted = checked(PyObject_CallMethod(module.get(), "index_array", "O", object));
   return unwrap(converted.get());
 }
 
@@ -61,6 +60,13 @@ Item parse_item(PyObject* object) {
   return {Item::array, 0, nullptr, as_index_tensor(object)};
 }
 
+// A list or array used as an index follows the tensor; a tensor must already be where it is.
+void move_to(Item& item, PyObject* object, Device device) {
+  if (item.kind != Item::array || is_tensor(object) || item.array_value.device() == device) return;
+  static const NativeCall transfer("transfer");
+  item.array_value = transfer(item.array_value, device);
+}
+
 // Where something stands between an integer and an array, NumPy counts the integer as an array too:
 // the arrays' axes then come first in the result. Otherwise both readings agree.
 void join_integers(std::vector<Item>& items, Device device) {
@@ -81,11 +87,14 @@ void join_integers(std::vector<Item>& items, Device device) {
 
 std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
   std::vector<Item> items;
+  const auto add = [&](PyObject* object) {
+    items.push_back(parse_item(object));
+    move_to(items.back(), object, x.device());
+  };
   if (PyTuple_Check(key)) {
-    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i)
-      items.push_back(parse_item(PyTuple_GET_ITEM(key, i)));
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(key); ++i) add(PyTuple_GET_ITEM(key, i));
   } else {
-    items.push_back(parse_item(key));
+    add(key);
   }
   bool any_array = false;
   for (const Item& item : items) any_array = any_array || item.kind == Item::array;
@@ -93,8 +102,7 @@ std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
   for (Item& item : items) {
     // Beside an array an integer is one too: NumPy's rule for where the result's axes go.
     if (any_array && item.kind == Item::integer)
-      item = {Item::array, 0, nullptr,
-              scalar_tensor(Value(item.index), DType::int64, x.device())};
+      item = {Item::array, 0, nullptr, scalar_tensor(Value(item.index), DType::int64, x.device())};
     used += item.axes();
     ellipses += item.kind == Item::ellipsis;
   }
@@ -120,7 +128,13 @@ struct Plan {
 
 void add_slice(Plan& plan, const Item& item, int64_t size) {
   Py_ssize_t start = 0, stop = 0, step = 1;
-  checked(PySlice_Unpack(item.slice_object, &start, &stop, &step));
+  if (PySlice_Unpack(item.slice_object, &start, &stop, &step) < 0) {
+    if (!PyErr_ExceptionMatches(PyExc_ValueError)) throw PythonError();
+    PyErr_Clear();
+    fail(ErrorKind::argument,
+         "index: a slice has step 0. Expected a step other than 0. Fix: leave "
+         "the step out, or write x[i] for one element.");
+  }
   const Py_ssize_t length = PySlice_AdjustIndices(size, &start, &stop, step);
   plan.whole = plan.whole && length == size && step == 1;
   plan.starts.push_back(length == 0 ? 0 : start);
@@ -242,7 +256,8 @@ PyObject* get_item(PyObject* self, PyObject* key) {
 int set_item(PyObject* self, PyObject* key, PyObject* value) {
   return guarded<int>(-1, [&] {
     if (!value)
-      fail(ErrorKind::dtype, "del x[...]: elements of a tensor cannot be deleted. Expected an "
+      fail(ErrorKind::dtype,
+           "del x[...]: elements of a tensor cannot be deleted. Expected an "
            "assignment. Fix: select what to keep, e.g. x[mask].");
     const Tensor x = unwrap(self);
     const Plan plan = make_plan(parse_key(key, x), x);

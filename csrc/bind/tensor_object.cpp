@@ -103,8 +103,7 @@ PyObject* binary(const Operation& operation, PyObject* a, PyObject* b) {
       return call_binary(operation, values);
     }
     Value values[2];
-    if (!convert_operand(a, values[0]) || !convert_operand(b, values[1]))
-      Py_RETURN_NOTIMPLEMENTED;
+    if (!convert_operand(a, values[0]) || !convert_operand(b, values[1])) Py_RETURN_NOTIMPLEMENTED;
     return call_binary(operation, values);
   });
 }
@@ -193,7 +192,8 @@ PyObject* tensor_float(PyObject* self) {
 }
 PyObject* tensor_index(PyObject* self) {
   return guarded([&]() -> PyObject* {
-    const Tensor x = single_element(self, "index");
+    // A TypeError in every case: Python then tries the buffer protocol, e.g. in bytes(x).
+    const Tensor x = self_tensor(self);
     if (is_inexact(x.dtype()) || x.rank() != 0)
       fail(ErrorKind::dtype, "index: a tensor of dtype ", name(x.dtype()), " and shape ", x.shape(),
            " was used as an index. Expected a 0-d integer tensor. Fix: use int(x) or convert it.");
@@ -205,7 +205,8 @@ Py_ssize_t tensor_length(PyObject* self) {
   return guarded<Py_ssize_t>(-1, [&]() -> Py_ssize_t {
     const Tensor x = self_tensor(self);
     if (x.rank() == 0)
-      fail(ErrorKind::dtype, "len: the tensor is 0-d. Expected at least one axis. Fix: use "
+      fail(ErrorKind::dtype,
+           "len: the tensor is 0-d. Expected at least one axis. Fix: use "
            "x.item() for its value.");
     return x.size(0);
   });
@@ -215,7 +216,8 @@ Py_hash_t tensor_hash(PyObject* self) {
   return static_cast<Py_hash_t>(reinterpret_cast<uintptr_t>(self) >> 4);
 }
 
-// --- attributes ------------------------------------------------------------------------------------
+// --- attributes
+// ------------------------------------------------------------------------------------
 
 PyObject* get_shape(PyObject* self, void*) {
   return guarded([&]() -> PyObject* { return dims_tuple(unwrap(self).shape()).release(); });
@@ -262,7 +264,9 @@ int set_grad(PyObject* self, PyObject* value, void*) {
   });
 }
 PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(unwrap(self))); }
-PyObject* get_version(PyObject* self, void*) { return PyLong_FromUnsignedLong(unwrap(self).version()); }
+PyObject* get_version(PyObject* self, void*) {
+  return PyLong_FromUnsignedLong(unwrap(self).version());
+}
 PyObject* get_data(PyObject* self, void*) {
   return guarded([&]() -> PyObject* { return wrap(detach(unwrap(self))); });
 }
@@ -322,7 +326,8 @@ PyMethodDef tensor_methods[] = {
     {"data_ptr", method_data_ptr, METH_NOARGS, "Address of the first element."},
     {"storage_offset", method_storage_offset, METH_NOARGS,
      "Place of the first element in the storage, in elements."},
-    {"is_contiguous", method_is_contiguous, METH_NOARGS, "Whether the memory is in row-major order."},
+    {"is_contiguous", method_is_contiguous, METH_NOARGS,
+     "Whether the memory is in row-major order."},
     {"detach", method_detach, METH_NOARGS, "The same memory outside the graph."},
     {}};
 PyMemberDef tensor_members[] = {

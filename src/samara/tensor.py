@@ -11,7 +11,7 @@ import numpy as np
 
 import samara._core as _core
 from samara._core import Device, DType, Tensor
-from samara.device import resolve
+from samara.device import current_device, resolve
 from samara.dtypes import from_numpy_dtype
 from samara.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 
@@ -161,7 +161,8 @@ def asarray(
             )
         array = _array_of(obj, "asarray")
         shared = _share(_native(array))
-        return _convert(shared, dtype or _default_for(array), device, None)
+        place = current_device() if device is None else device
+        return _convert(shared, dtype or _default_for(array), place, None)
     return _convert(_from_foreign(obj, copy), dtype, device, False if copy is False else None)
 
 

@@ -185,7 +185,7 @@ def test_limits_agree_with_numpy() -> None:
     assert samara.finfo(samara.complex64).dtype is samara.float32
     with pytest.raises(samara.errors.DTypeError, match="iinfo"):
         samara.finfo(samara.int8)
-    with pytest.raises(samara.errors.DTypeError, match="finfo|float32"):
+    with pytest.raises(samara.errors.DTypeError, match="finfo"):
         samara.iinfo(samara.float32)
 
 

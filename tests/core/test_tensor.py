@@ -74,7 +74,7 @@ def test_numbers() -> None:
         lambda: samara.Tensor([1.0]),
         lambda: samara.ones(2) + "a",
         lambda: samara.ones(2).to("float31"),
-        lambda: samara.ones(2).numpy(force=False, dtype=None).tolist() or samara.ones(-1),
+        lambda: samara.ones(-1),
         lambda: samara.tensor([2**70]),
     ],
 )
@@ -269,6 +269,8 @@ def test_reshape_takes_sizes_one_by_one() -> None:
 
 def test_view_as_another_dtype_of_the_same_size() -> None:
     x = samara.tensor([1.0, -2.0])
-    assert x.view(samara.int32).tolist() == np.array([1.0, -2.0], np.float32).view(np.int32).tolist()
+    assert (
+        x.view(samara.int32).tolist() == np.array([1.0, -2.0], np.float32).view(np.int32).tolist()
+    )
     with pytest.raises(DTypeError, match="4 bytes"):
         x.view(samara.int64)

@@ -100,7 +100,7 @@ def test_expand_repeats_without_memory() -> None:
         lambda x: x[[0, 7]],
         lambda x: x[samara.tensor([True, False])],
         lambda x: x.__setitem__(0, samara.ones(7)),
-        lambda x: x[:: 0],
+        lambda x: x[::0],
     ],
 )
 def test_bad_views_say_what_is_wrong(use: Any) -> None:
