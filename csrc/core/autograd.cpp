@@ -1,7 +1,10 @@
 #include "core/autograd.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
+#include <thread>
 #include <unordered_set>
 
 namespace samara {
@@ -9,21 +12,20 @@ namespace {
 
 std::atomic<uint64_t> next_sequence{1};
 
+uint64_t take_sequence() { return next_sequence.fetch_add(1, std::memory_order_relaxed); }
+
+// The sequence is given once the edges stand: they may put nodes of their own on the tape.
 NodeRef new_node(const Operation& operation) {
   Node* node = new (Recycler<Node>::allocate()) Node;
   node->operation = &operation;
-  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
   return NodeRef(node);
 }
 
 SavedTensor save(const Tensor& x) {
+  static_cast<void>(x.address());  // fails for a shape without data
   x.impl()->storage->saved_for_backward.store(true, std::memory_order_relaxed);
-  return {x, x.version()};
+  return {x, x.version(), x.impl()->exchanges};
 }
-
-// Nodes that the current thread is freeing; a list, since a chain of a million operations must not
-// become a recursion of that depth.
-thread_local std::vector<Node*>* pending_destruction = nullptr;
 
 void destroy_now(Node* node) {
   node->~Node();
@@ -50,12 +52,17 @@ const Operation& set_view_operation() {
 
 // The node through which a view reads its base's newest history.
 NodeRef view_node(const Tensor& view, const Tensor& base) {
+  if (!(view.impl()->storage == base.impl()->storage))
+    fail(ErrorKind::gradient,
+         "backward: the memory under the base of a view was exchanged (base.data = ...). Expected "
+         "a view of the base as it is. Fix: take the view again after the exchange.");
   NodeRef node = new_node(as_strided_operation());
   node->edges.emplace_back(edge_of(base));
   node->values.emplace_back(shape_only(base));
   node->values.emplace_back(view.shape());
   node->values.emplace_back(view.strides());
   node->values.emplace_back(view.offset() - base.offset());
+  node->sequence = take_sequence();
   return node;
 }
 
@@ -79,7 +86,8 @@ Edge edge_of(const Tensor& x) {
     }
   }
   if (meta && meta->grad_fn) return {meta->grad_fn, meta->output, Tensor()};
-  return {nullptr, 0, x};
+  // For a leaf the output's place says with which memory it was recorded.
+  return {nullptr, static_cast<int>(x.impl()->exchanges), x};
 }
 
 void add_edge(Node& node, const Tensor& x) {
@@ -126,6 +134,7 @@ NodeRef make_node(Call& call) {
     keep_argument(*node, value, native.saved_inputs >> i & 1u);
   }
   for (const Tensor& x : call.saved) node->saved.emplace_back(save(x));
+  node->sequence = take_sequence();
   return node;
 }
 
@@ -136,7 +145,7 @@ void keep_outputs(Node& node, std::span<const Tensor> outputs) {
     if (saved)
       node.outputs.emplace_back(save(alias(output)));
     else
-      node.outputs.emplace_back(SavedTensor{shape_only(output), 0});
+      node.outputs.emplace_back(SavedTensor{shape_only(output), 0, 0});
   }
 }
 
@@ -151,43 +160,135 @@ void attach(const Tensor& output, const NodeRef& node, int index) {
 
 Node::~Node() {
   if (!hooks) return;
-  for (const auto& [output, hook] : *hooks) python_hooks().drop(hook);
+  for (const Hook& hook : *hooks) python_hooks().drop(hook.function);
   delete hooks;
 }
 
-void Node::release_saved() {
+bool Node::enter() {
+  if (!(readers_.fetch_add(1, std::memory_order_acquire) & kReleased)) return true;
+  readers_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+void Node::leave(bool release) {
+  if (release) readers_.fetch_or(kReleased, std::memory_order_relaxed);
+  if (readers_.fetch_sub(1, std::memory_order_acq_rel) != (kReleased | 1u)) return;
   values.clear();
   checked.clear();
   saved.clear();
   outputs.clear();
-  released = true;
 }
 
+// Freed by a loop: a chain of a million operations must not become a recursion of that depth. The
+// list runs through `sequence`, which nobody reads any more.
 void Node::destroy(Node* node) {
-  if (pending_destruction) {
-    pending_destruction->push_back(node);
+  static thread_local Node* pending = nullptr;
+  static thread_local bool running = false;
+  if (running) {
+    node->sequence = reinterpret_cast<uintptr_t>(std::exchange(pending, node));
     return;
   }
-  std::vector<Node*> pending;
-  pending_destruction = &pending;
+  running = true;
   destroy_now(node);
-  while (!pending.empty()) {
-    Node* next = pending.back();
-    pending.pop_back();
+  while (pending) {
+    Node* next = pending;
+    pending = reinterpret_cast<Node*>(static_cast<uintptr_t>(next->sequence));
     destroy_now(next);
   }
-  pending_destruction = nullptr;
+  running = false;
 }
 
 AutogradMeta& autograd_meta(const Tensor& x) {
-  TensorImpl* impl = x.impl();
-  if (!impl->autograd) impl->autograd = new (Recycler<AutogradMeta>::allocate()) AutogradMeta;
-  return *impl->autograd;
+  // Two threads may ask at once for a tensor that has none yet.
+  std::atomic_ref<AutogradMeta*> place(x.impl()->autograd);
+  AutogradMeta* meta = place.load(std::memory_order_acquire);
+  if (meta) return *meta;
+  AutogradMeta* fresh = new (Recycler<AutogradMeta>::allocate()) AutogradMeta;
+  if (place.compare_exchange_strong(meta, fresh, std::memory_order_acq_rel)) return *fresh;
+  fresh->~AutogradMeta();
+  Recycler<AutogradMeta>::release(fresh);
+  return *meta;
+}
+
+namespace {
+
+// Guards all tensors' `grad` for the few instructions that copy or exchange the pointer.
+class GradLock {
+ public:
+  GradLock() {
+    while (taken().test_and_set(std::memory_order_acquire)) std::this_thread::yield();
+  }
+  ~GradLock() { taken().clear(std::memory_order_release); }
+  GradLock(const GradLock&) = delete;
+  GradLock& operator=(const GradLock&) = delete;
+
+ private:
+  static std::atomic_flag& taken() {
+    static std::atomic_flag flag;
+    // A child of fork must not inherit the flag as another thread of the parent had set it.
+    static const int installed = pthread_atfork(nullptr, nullptr, [] { flag.clear(); });
+    static_cast<void>(installed);
+    return flag;
+  }
+};
+
+}  // namespace
+
+Tensor load_grad(const Tensor& x) {
+  const AutogradMeta* meta = x.impl()->autograd;
+  if (!meta) return {};
+  const GradLock lock;
+  return meta->grad;
+}
+
+Tensor exchange_grad(const Tensor& x, Tensor grad) {
+  if (!grad && !x.impl()->autograd) return {};
+  AutogradMeta& meta = autograd_meta(x);
+  const GradLock lock;
+  return std::exchange(meta.grad, std::move(grad));
+}
+
+bool place_grad(const Tensor& x, const Tensor& grad) {
+  AutogradMeta& meta = autograd_meta(x);
+  const GradLock lock;
+  if (meta.grad) return false;
+  meta.grad = grad;
+  return true;
+}
+
+void exchange_data(const Tensor& x, const Tensor& source) {
+  TensorImpl& target = *x.impl();
+  const AutogradMeta* meta = target.autograd;
+  if (meta && (meta->grad_fn || meta->view.base))
+    fail(ErrorKind::gradient,
+         "data: the memory under a view or under the result of an operation cannot be exchanged. "
+         "Expected a leaf. Fix: write the values with x.copy_(y), or use x.detach().");
+  if (target.requires_grad && !is_inexact(source.dtype()))
+    fail(ErrorKind::dtype, "data: a tensor that requires grad was given ", name(source.dtype()),
+         " memory. Expected a floating-point or complex dtype. Fix: convert the values first.");
+  if (const Tensor grad = load_grad(x);
+      grad && !(grad.shape() == source.shape() && grad.dtype() == source.dtype() &&
+                grad.device() == source.device()))
+    fail(ErrorKind::shape, "data: memory of shape ", source.shape(), " and dtype ",
+         name(source.dtype()), " does not fit the tensor's grad of shape ", grad.shape(),
+         " and dtype ", name(grad.dtype()),
+         ". Expected the same shape, dtype and device. Fix: set x.grad = None first.");
+  static_cast<void>(source.address());
+  const TensorImpl& from = *source.impl();
+  target.storage = from.storage;
+  target.shape = from.shape;
+  target.strides = from.strides;
+  target.offset = from.offset;
+  target.elements = from.elements;
+  target.dtype = from.dtype;
+  target.device = from.device;
+  target.contiguous = from.contiguous;
+  ++target.exchanges;
 }
 
 void release_autograd(TensorImpl* impl) {
   AutogradMeta* meta = std::exchange(impl->autograd, nullptr);
-  for (void* hook : meta->hooks) python_hooks().drop(hook);
+  for (const Hook& hook : meta->hooks) python_hooks().drop(hook.function);
   meta->~AutogradMeta();
   Recycler<AutogradMeta>::release(meta);
 }
@@ -290,6 +391,7 @@ void rebase_history(Call& call, const Tensor& target) {
   write->values.emplace_back(target.shape());
   write->values.emplace_back(target.strides());
   write->values.emplace_back(target.offset() - base.offset());
+  write->sequence = take_sequence();
   attach(base, write, 0);
   const uint32_t generation = ++autograd_meta(base).generation;
   attach(target, view_node(target, base), 0);
