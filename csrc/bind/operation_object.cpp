@@ -6,6 +6,7 @@
 #include "bind/objects.h"
 #include "bind/signature.h"
 #include "core/autograd.h"
+#include "core/rules.h"
 
 namespace samara::bind {
 namespace {
@@ -337,6 +338,7 @@ PyObject* operation_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
     if (!self) throw PythonError();
     self->vectorcall = operation_call;
     self->operation = operation.release();
+    if (rule != Py_None && !in_place) set_rule(native, *self->operation);
     self->doc = Py_NewRef(doc);
     self->record = Py_NewRef(record);
     self->output_type = Py_NewRef(output_type);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 
 #include "core/autograd.h"
+#include "core/rules.h"
 
 namespace samara {
 namespace {
@@ -131,11 +133,43 @@ void invoke(const Operation& operation, std::span<Value> values, Outputs& output
   run(operation, values, outputs);
 }
 
+namespace {
+
+std::mutex rules_mutex;
+
+std::map<std::string, const Operation*, std::less<>>& rules() {
+  static std::map<std::string, const Operation*, std::less<>> table;
+  return table;
+}
+
+}  // namespace
+
+void set_rule(std::string_view native, const Operation& operation) {
+  const std::lock_guard lock(rules_mutex);
+  rules().emplace(native, &operation);
+}
+
+const Operation* find_rule(std::string_view native) {
+  const std::lock_guard lock(rules_mutex);
+  const auto found = rules().find(native);
+  return found == rules().end() ? nullptr : found->second;
+}
+
 Tensor NativeCall::run(std::span<Value> values) const {
   if (!operation_.native) {
     operation_.native = find_native(operation_.name);
     if (!operation_.native)
       fail(ErrorKind::not_implemented, operation_.name, ": no native operation has this name.");
+  }
+  // A call that will be recorded is one of the operation with the rule.
+  const NativeOperation& native = *operation_.native;
+  if (native.backward && !native.backward_records && !operation_.in_place &&
+      thread_state().grad_enabled && any_requires_grad(values)) {
+    if (const Operation* known = find_rule(operation_.name)) {
+      Outputs outputs;
+      invoke(*known, values, outputs);
+      return outputs[0];
+    }
   }
   Outputs outputs;
   invoke(operation_, values, outputs);

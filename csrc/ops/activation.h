@@ -1,7 +1,7 @@
 // The pointwise activations, predicates and comparisons; see pointwise.h for how to read a struct.
 #pragma once
 
-#include "ops/pointwise.h"
+#include "ops/elementary.h"
 
 namespace samara::pointwise {
 
@@ -22,7 +22,7 @@ struct LogSigmoid : Unary {
   static constexpr const char* name = "log_sigmoid";
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
-    return (x < T(0) ? x : T(0) * x) - math::log1p(math::exp(-math::abs(x)));
+    return (x > T(0) ? T(-0.0) : x) - math::log1p(math::exp(-math::abs(x)));
   }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
@@ -79,6 +79,9 @@ struct Elu : Unary {  // p[0]: alpha
 };
 struct Celu : Unary {  // p[0]: alpha
   static constexpr const char* name = "celu";
+  static constexpr const char* mistake(const double* p) {
+    return p[0] == 0 ? "alpha is 0. Expected another number. Fix: pass e.g. alpha=1.0." : nullptr;
+  }
   template <class T>
   SAMARA_FUNCTION T forward(T x, const double* p) {
     return x > T(0) ? x : T(p[0]) * math::expm1(x / T(p[0]));
@@ -151,6 +154,9 @@ struct Silu : Unary {
 };
 struct Softplus : Unary {  // p[0]: beta; p[1]: above beta x > p[1] the value is x
   static constexpr const char* name = "softplus";
+  static constexpr const char* mistake(const double* p) {
+    return p[0] == 0 ? "beta is 0. Expected another number. Fix: pass e.g. beta=1.0." : nullptr;
+  }
   template <class T>
   SAMARA_FUNCTION T forward(T x, const double* p) {
     const T z = x * T(p[0]);
@@ -186,7 +192,8 @@ struct Softsign : Unary {
   static constexpr const char* name = "softsign";
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
-    return x / (T(1) + math::abs(x));
+    const T value = x / (T(1) + math::abs(x));
+    return math::abs(x) == T(__builtin_inf()) ? math::copysign(T(1), x) : value;
   }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
@@ -196,6 +203,9 @@ struct Softsign : Unary {
 };
 struct Hardtanh : Unary {  // p[0], p[1]: the bounds
   static constexpr const char* name = "hardtanh";
+  static constexpr const char* mistake(const double* p) {
+    return p[0] > p[1] ? "min_val is above max_val. Expected it below. Fix: swap them." : nullptr;
+  }
   template <class T>
   SAMARA_FUNCTION T forward(T x, const double* p) {
     return x < T(p[0]) ? T(p[0]) : x > T(p[1]) ? T(p[1]) : x;
@@ -235,7 +245,7 @@ struct Hardswish : Unary {
   SAMARA_FUNCTION T forward(T x) {
     const T shifted = x + T(3);
     const T gate = shifted > T(6) ? T(6) : shifted;
-    return shifted < T(0) ? T(-0.0) : x * gate / T(6);
+    return shifted < T(0) ? T(-0.0) : x * (gate / T(6));
   }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
@@ -255,10 +265,12 @@ struct IsNan : Predicate {
 };
 struct IsInf : Predicate {
   static constexpr const char* name = "isinf";
-  static constexpr unsigned domain = kOrdered | kBoolean;
+  static constexpr unsigned domain = kEvery;
   template <class T>
   SAMARA_FUNCTION bool forward(T x) {
-    if constexpr (is_integer<T> || sizeof(T) == 1)
+    if constexpr (is_complex_number<T>)
+      return forward(x.real()) || forward(x.imag());
+    else if constexpr (is_integer<T> || sizeof(T) == 1)
       return false;
     else
       return math::abs(x) == T(__builtin_inf());
@@ -266,10 +278,12 @@ struct IsInf : Predicate {
 };
 struct IsFinite : Predicate {
   static constexpr const char* name = "isfinite";
-  static constexpr unsigned domain = kOrdered | kBoolean;
+  static constexpr unsigned domain = kEvery;
   template <class T>
   SAMARA_FUNCTION bool forward(T x) {
-    if constexpr (is_integer<T> || sizeof(T) == 1)
+    if constexpr (is_complex_number<T>)
+      return forward(x.real()) && forward(x.imag());
+    else if constexpr (is_integer<T> || sizeof(T) == 1)
       return true;
     else
       return math::abs(x) < T(__builtin_inf());
@@ -429,15 +443,15 @@ template <class... Functors>
 struct List {};
 
 using UnaryFunctors =
-    List<Negative, Absolute, Sign, Square, Reciprocal, Floor, Ceil, Trunc, Round, Sqrt, Rsqrt, Exp,
-         Exp2, Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan, Asin, Acos, Atan, Sinh, Cosh, Tanh,
-         Asinh, Acosh, Atanh, Erf, Erfc, Sigmoid, LogSigmoid, Relu, Relu6, LeakyRelu, Elu, Celu,
-         Selu, Gelu, GeluTanh, Silu, Softplus, Mish, Softsign, Hardtanh, Clamp, Hardsigmoid,
-         Hardswish, IsNan, IsInf, IsFinite, Signbit, LogicalNot, BitwiseInvert>;
-using BinaryFunctors =
-    List<Add, Subtract, Multiply, Divide, FloorDivide, Remainder, Fmod, Power, Maximum, Minimum,
-         Atan2, Hypot, Copysign, LogAddExp, Equal, NotEqual, Less, LessEqual, Greater,
-         GreaterEqual, LogicalAnd, LogicalOr, LogicalXor, BitwiseAnd, BitwiseOr, BitwiseXor,
-         ShiftLeft, ShiftRight>;
+    List<Negative, Absolute, Sign, Conjugate, RealPart, ImaginaryPart, Square, Reciprocal, Floor,
+         Ceil, Trunc, Round, Sqrt, Rsqrt, Exp, Exp2, Expm1, Log, Log2, Log10, Log1p, Sin, Cos, Tan,
+         Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Sigmoid, LogSigmoid,
+         Relu, Relu6, LeakyRelu, Elu, Celu, Selu, Gelu, GeluTanh, Silu, Softplus, Mish, Softsign,
+         Hardtanh, Clamp, Hardsigmoid, Hardswish, IsNan, IsInf, IsFinite, Signbit, LogicalNot,
+         BitwiseInvert>;
+using BinaryFunctors = List<Add, Subtract, Multiply, Divide, FloorDivide, Remainder, Fmod, Power,
+                            Maximum, Minimum, Atan2, Hypot, Copysign, LogAddExp, Equal, NotEqual,
+                            Less, LessEqual, Greater, GreaterEqual, LogicalAnd, LogicalOr,
+                            LogicalXor, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight>;
 
 }  // namespace samara::pointwise

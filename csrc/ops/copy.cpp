@@ -292,11 +292,19 @@ const Register where_registered({.name = "where",
                                  .backward = where_backward,
                                  .saved_inputs = 0b001});
 
-// astype(x, dtype)
+// astype(x, dtype, copy = false): with copy, new memory also where the dtype stays.
 void astype_forward(Call& call) {
   const Tensor& x = call.tensor(0);
+  const bool asked = call.values.size() > 2;  // by a user: gradients are cast as they come
+  if (asked && is_complex(x.dtype()) && !is_complex(call[1].dtype()) &&
+      call[1].dtype() != DType::boolean)
+    fail(ErrorKind::dtype, "astype: a ", name(x.dtype()), " tensor cannot become ",
+         name(call[1].dtype()), ". Expected a complex dtype. Fix: take x.real or abs(x) first.");
   const Tensor converted = cast(x, call[1].dtype());
-  call.output(converted.impl() == x.impl() ? alias(x) : converted);
+  if (converted.impl() != x.impl())
+    call.output(converted);
+  else
+    call.output(asked && call.boolean(2) ? clone(x) : alias(x));
 }
 const NativeCall astype("astype");
 void astype_backward(BackwardCall& call) {
@@ -378,7 +386,9 @@ void fill_forward(Call& call) {
     fill(target, call[1]);
   call.output(target);
 }
-void fill_backward(BackwardCall&) {}
+void fill_backward(BackwardCall& call) {
+  if (call.needs(1)) call.set(1, call.gradient());
+}
 const Register fill_registered({.name = "fill",
                                 .forward = fill_forward,
                                 .backward = fill_backward,

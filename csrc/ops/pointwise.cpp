@@ -56,6 +56,7 @@ struct Functor {
   unsigned domain;
   Result result;
   bool differentiable, reads_x, reads_y;
+  const char* (*mistake)(const double* parameters);  // null where nothing can be wrong
 };
 
 struct PointwiseAttributes {
@@ -249,6 +250,8 @@ void unary_forward(Call& call) {
   PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
   for (size_t i = 1; i < call.values.size() && i <= attributes.parameters.size(); ++i)
     attributes.parameters[i - 1] = call.values[i].real();
+  if (const char* text = functor.mistake ? functor.mistake(attributes.parameters.data()) : nullptr)
+    fail(ErrorKind::argument, call.name(), ": ", text);
   const Tensor output = pointwise_result(call, x.shape(), output_dtype(functor, dtype), x);
   pointwise_kernel(output, {x}, attributes);
   call.output(output);
@@ -405,8 +408,10 @@ void binary_backward(BackwardCall& call) {
 
 template <class F>
 Functor describe(int index) {
-  return {F::name,           index,      F::arity,  F::domain, F::result,
-          F::differentiable, F::reads_x, F::reads_y};
+  const char* (*mistake)(const double*) = nullptr;
+  if constexpr (requires { &F::mistake; }) mistake = F::mistake;
+  return {F::name,           index,      F::arity,   F::domain, F::result,
+          F::differentiable, F::reads_x, F::reads_y, mistake};
 }
 
 std::vector<Functor>& functors() {

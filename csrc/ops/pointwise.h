@@ -1,14 +1,18 @@
 // Every pointwise operation: its name, the dtypes it has kernels for, its value and its derivative.
 //
 // This text is all the numerics there is: each instruction set of the CPU compiles it, and so does
-// the runtime compiler of a GPU. To add an operation, write one struct here and put it into the list
-// at the end; its signature, documentation, reference and samples stand in src/samara/ops/.
+// the runtime compiler of a GPU. To add an operation, write one struct here and put it into the
+// list at the end of activation.h; its signature, documentation, reference and samples stand in
+// src/samara/ops/.
 //
 //   domain      dtypes with kernels of their own; integers given to a kReal operation are converted
-//   result      what the output's dtype is (default: the inputs')
+//   result      what the output's dtype is (default: the inputs'; real: that of a complex number's
+//               parts)
 //   reads_x, reads_y   whether the derivative reads the inputs, the output
 //   forward     the value; parameters, where there are any, come as p[0], p[1], ...
-//   backward    the derivative with respect to x (unary), to a or b (binary), times g
+//   mistake     what is wrong with parameters that no value can be computed with; optional
+//   backward    the derivative with respect to x (unary), to a or b (binary), times g; for complex
+//               numbers times its conjugate
 #pragma once
 
 #include "cpu/math.h"
@@ -18,6 +22,7 @@ namespace samara::pointwise {
 enum Domain : unsigned { kReal = 1, kInteger = 2, kBoolean = 4, kComplex = 8 };
 inline constexpr unsigned kNumeric = kReal | kInteger | kComplex;
 inline constexpr unsigned kOrdered = kReal | kInteger;
+inline constexpr unsigned kInexact = kReal | kComplex;
 inline constexpr unsigned kEvery = kNumeric | kBoolean;
 
 enum class Result { same, boolean, real };
@@ -46,10 +51,13 @@ struct Comparison : Binary {
   static constexpr Result result = Result::boolean;
 };
 
+template <class T>
+inline constexpr bool is_complex_number = requires(T x) { x.imag(); };
+
 // conj(x), which is x for real numbers: derivatives use the conjugate convention.
 template <class T>
 SAMARA_FUNCTION T conjugate(T x) {
-  if constexpr (requires { x.imag(); })
+  if constexpr (is_complex_number<T>)
     return T(x.real(), -x.imag());
   else
     return x;
@@ -146,7 +154,7 @@ struct Multiply : Binary {
 };
 struct Divide : Binary {
   static constexpr const char* name = "divide";
-  static constexpr unsigned domain = kReal | kComplex;
+  static constexpr unsigned domain = kInexact;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
     return a / b;
@@ -257,7 +265,7 @@ struct Power : Binary {
         base *= base;
       }
       return T(power);
-    } else if constexpr (requires { a.imag(); }) {
+    } else if constexpr (is_complex_number<T>) {
       return complex_pow(a, b);
     } else {
       return math::pow(a, b);
@@ -265,15 +273,15 @@ struct Power : Binary {
   }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
-    if constexpr (requires { a.imag(); })
+    if constexpr (is_complex_number<T>)
       return b == T(0) ? T(0) : g * conjugate(b * complex_pow(a, b - T(1)));
     else
       return b == T(0) ? T(0) : g * b * math::pow(a, b - T(1));
   }
   template <class T>
   SAMARA_FUNCTION T backward_b(T g, T a, T b, T y) {
-    if constexpr (requires { a.imag(); })
-      return a == T(0) ? T(0) : g * conjugate(y * log(a));
+    if constexpr (is_complex_number<T>)
+      return a == T(0) ? T(0) : g * conjugate(y * math::log(a));
     else
       return a == T(0) && b >= T(0) ? T(0) : g * y * math::log(a);
   }
@@ -281,7 +289,7 @@ struct Power : Binary {
  private:
   template <class T>
   SAMARA_FUNCTION T complex_pow(T a, T b) {
-    return b == T(0) ? T(1) : a == T(0) ? T(0) : pow(a, b);
+    return b == T(0) ? T(1) : a == T(0) ? T(0) : math::pow(a, b);
   }
 };
 // NaN in either argument gives NaN; equal arguments share the gradient.
@@ -338,11 +346,8 @@ struct Hypot : Binary {
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
     const T x = math::abs(a), y = math::abs(b);
-    const T large = x > y ? x : y, small = x > y ? y : x;
-    const T ratio = large == T(0) ? T(0) : small / large;
-    const T length = large * math::sqrt(T(1) + ratio * ratio);
     const bool infinite = x == T(__builtin_inf()) || y == T(__builtin_inf());
-    return infinite ? T(__builtin_inf()) : a != a || b != b ? a + b : length;
+    return infinite ? T(__builtin_inf()) : a != a || b != b ? a + b : length(x, y);
   }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T a, T, T y) {
@@ -351,6 +356,17 @@ struct Hypot : Binary {
   template <class T>
   SAMARA_FUNCTION T backward_b(T g, T, T b, T y) {
     return y == T(0) ? T(0) : g * (b / y);
+  }
+
+ private:
+  SAMARA_FUNCTION float length(float x, float y) {
+    const double a = x, b = y;  // the squares of all floats fit
+    return static_cast<float>(math::sqrt(a * a + b * b));
+  }
+  SAMARA_FUNCTION double length(double x, double y) {
+    const double large = x > y ? x : y, small = x > y ? y : x;
+    const double ratio = large == 0.0 ? 0.0 : small / large;
+    return large * math::sqrt(1.0 + ratio * ratio);
   }
 };
 struct Copysign : Binary {
@@ -375,7 +391,7 @@ struct LogAddExp : Binary {
   SAMARA_FUNCTION T forward(T a, T b) {
     const T larger = a > b ? a : b;
     // Equal infinities: their difference would be NaN.
-    return a == b ? a + T(0.693147180559945309417232121458) 
+    return a == b ? a + T(0.693147180559945309417232121458)
                   : larger + math::log1p(math::exp(-math::abs(a - b)));
   }
   template <class T>
@@ -406,10 +422,13 @@ struct Negative : Unary {
 };
 struct Absolute : Unary {
   static constexpr const char* name = "abs";
-  static constexpr unsigned domain = kOrdered;
+  static constexpr unsigned domain = kNumeric;
+  static constexpr Result result = Result::real;
   template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    if constexpr (is_integer<T>)
+  SAMARA_FUNCTION auto forward(T x) {
+    if constexpr (is_complex_number<T>)
+      return Hypot::forward(x.real(), x.imag());
+    else if constexpr (is_integer<T>)
       return x < T(0) ? T(Wrapping<T>(0) - Wrapping<T>(x)) : x;
     else
       return math::abs(x);
@@ -418,13 +437,80 @@ struct Absolute : Unary {
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return x > T(0) ? g : x < T(0) ? -g : g * x;
   }
+  template <class R, class T>
+  SAMARA_FUNCTION T backward_complex(R g, T x) {
+    const R length = Hypot::forward(x.real(), x.imag());
+    return length == R(0) ? T(0) : T(g * (x.real() / length), g * (x.imag() / length));
+  }
 };
-struct Sign : Step {
+struct Sign : Step {  // x / |x| of a complex number
   static constexpr const char* name = "sign";
-  static constexpr unsigned domain = kOrdered;
+  static constexpr unsigned domain = kNumeric;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
-    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+    if constexpr (is_complex_number<T>) {
+      const auto a = x.real(), b = x.imag();
+      const auto large = Maximum::forward(math::abs(a), math::abs(b));
+      const auto length = Hypot::forward(a / large, b / large);
+      return x == T(0) ? T(0) : T(a / large / length, b / large / length);
+    } else {
+      return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+    }
+  }
+};
+struct Conjugate : Unary {
+  static constexpr const char* name = "conj";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return conjugate(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T) {
+    return conjugate(g);
+  }
+};
+struct RealPart : Unary {
+  static constexpr const char* name = "real";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr Result result = Result::real;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION auto forward(T x) {
+    if constexpr (is_complex_number<T>)
+      return x.real();
+    else
+      return x;
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T) {
+    return g;
+  }
+  template <class R, class T>
+  SAMARA_FUNCTION T backward_complex(R g, T) {
+    return T(g, R(0));
+  }
+};
+struct ImaginaryPart : Unary {
+  static constexpr const char* name = "imag";
+  static constexpr unsigned domain = kNumeric;
+  static constexpr Result result = Result::real;
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION auto forward(T x) {
+    if constexpr (is_complex_number<T>)
+      return x.imag();
+    else
+      return T(0);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T, T, T) {
+    return T(0);
+  }
+  template <class R, class T>
+  SAMARA_FUNCTION T backward_complex(R g, T) {
+    return T(R(0), g);
   }
 };
 struct Square : Unary {
@@ -441,7 +527,7 @@ struct Square : Unary {
 };
 struct Reciprocal : Unary {
   static constexpr const char* name = "reciprocal";
-  static constexpr unsigned domain = kReal | kComplex;
+  static constexpr unsigned domain = kInexact;
   static constexpr bool reads_x = false;
   static constexpr bool reads_y = true;
   template <class T>
@@ -491,286 +577,16 @@ struct Trunc : Step {
 };
 struct Round : Step {  // halves go to the even neighbour
   static constexpr const char* name = "round";
-  static constexpr unsigned domain = kOrdered;
+  static constexpr unsigned domain = kNumeric;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
     if constexpr (is_integer<T>)
       return x;
+    else if constexpr (is_complex_number<T>)
+      return T(math::round(x.real()), math::round(x.imag()));
     else
       return math::round(x);
   }
 };
 
-// --- exponential, logarithm, roots -------------------------------------------------------------
-
-struct Sqrt : Unary {
-  static constexpr const char* name = "sqrt";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::sqrt(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g / (T(2) * y);
-  }
-};
-struct Rsqrt : Unary {
-  static constexpr const char* name = "rsqrt";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::rsqrt(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return T(-0.5) * g * y * y * y;
-  }
-};
-struct Exp : Unary {
-  static constexpr const char* name = "exp";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::exp(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g * y;
-  }
-};
-struct Exp2 : Unary {
-  static constexpr const char* name = "exp2";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::exp2(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g * y * T(0.693147180559945309417232121458);
-  }
-};
-struct Expm1 : Unary {
-  static constexpr const char* name = "expm1";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::expm1(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g * (y + T(1));
-  }
-};
-struct Log : Unary {
-  static constexpr const char* name = "log";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::log(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / x;
-  }
-};
-struct Log2 : Unary {
-  static constexpr const char* name = "log2";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::log2(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / (x * T(0.693147180559945309417232121458));
-  }
-};
-struct Log10 : Unary {
-  static constexpr const char* name = "log10";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::log10(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / (x * T(2.302585092994045684017991454684));
-  }
-};
-struct Log1p : Unary {
-  static constexpr const char* name = "log1p";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::log1p(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / (T(1) + x);
-  }
-};
-
-// --- trigonometry ------------------------------------------------------------------------------
-
-struct Sin : Unary {
-  static constexpr const char* name = "sin";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::sin(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g * math::cos(x);
-  }
-};
-struct Cos : Unary {
-  static constexpr const char* name = "cos";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::cos(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return -g * math::sin(x);
-  }
-};
-struct Tan : Unary {
-  static constexpr const char* name = "tan";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::tan(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g * (T(1) + y * y);
-  }
-};
-struct Asin : Unary {
-  static constexpr const char* name = "asin";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::asin(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / math::sqrt((T(1) - x) * (T(1) + x));
-  }
-};
-struct Acos : Unary {
-  static constexpr const char* name = "acos";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::acos(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return -g / math::sqrt((T(1) - x) * (T(1) + x));
-  }
-};
-struct Atan : Unary {
-  static constexpr const char* name = "atan";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::atan(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / (T(1) + x * x);
-  }
-};
-struct Sinh : Unary {
-  static constexpr const char* name = "sinh";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::sinh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g * math::cosh(x);
-  }
-};
-struct Cosh : Unary {
-  static constexpr const char* name = "cosh";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::cosh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g * math::sinh(x);
-  }
-};
-struct Tanh : Unary {
-  static constexpr const char* name = "tanh";
-  static constexpr bool reads_x = false;
-  static constexpr bool reads_y = true;
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::tanh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T, T y) {
-    return g * ((T(1) - y) * (T(1) + y));
-  }
-};
-struct Asinh : Unary {
-  static constexpr const char* name = "asinh";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::asinh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / math::sqrt(x * x + T(1));
-  }
-};
-struct Acosh : Unary {
-  static constexpr const char* name = "acosh";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::acosh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / math::sqrt((x - T(1)) * (x + T(1)));
-  }
-};
-struct Atanh : Unary {
-  static constexpr const char* name = "atanh";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::atanh(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g / ((T(1) - x) * (T(1) + x));
-  }
-};
-struct Erf : Unary {
-  static constexpr const char* name = "erf";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::erf(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return g * (T(1.128379167095512573896158903122) * math::exp(-x * x));
-  }
-};
-struct Erfc : Unary {
-  static constexpr const char* name = "erfc";
-  template <class T>
-  SAMARA_FUNCTION T forward(T x) {
-    return math::erfc(x);
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward(T g, T x, T) {
-    return -g * (T(1.128379167095512573896158903122) * math::exp(-x * x));
-  }
-};
 }  // namespace samara::pointwise

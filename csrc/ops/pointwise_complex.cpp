@@ -1,6 +1,7 @@
 // The loops of pointwise operations on complex numbers, through the standard library.
 #include <complex>
 
+#include "cpu/math_complex.h"  // before the functors, whose text finds its functions by name
 #include "ops/pointwise_loop_templates.h"
 
 namespace samara {

@@ -14,12 +14,10 @@ namespace loops {
 using namespace pointwise;
 
 template <class T>
-inline constexpr bool is_complex_number = requires(T x) { x.imag(); };
-template <class T>
-inline constexpr unsigned domain_of = is_complex_number<T> ? kComplex
+inline constexpr unsigned domain_of = is_complex_number<T>             ? kComplex
                                       : sizeof(T) == 1 && T(2) == T(1) ? kBoolean
-                                      : T(0.5) == T(0)               ? kInteger
-                                                                     : kReal;
+                                      : T(0.5) == T(0)                 ? kInteger
+                                                                       : kReal;
 
 template <class F, class T>
 SAMARA_FUNCTION auto value(T x, const double* p) {
@@ -74,8 +72,7 @@ void unary_backward(char* const* pointers, const int64_t* strides, int64_t n, co
     const T* x = reinterpret_cast<const T*>(pointers[2]);
     const T* y = reinterpret_cast<const T*>(pointers[3]);
 #pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i)
-      result[i] = derivative<F>(g[i], x[i], y[i], parameters.values);
+    for (int64_t i = 0; i < n; ++i) result[i] = derivative<F>(g[i], x[i], y[i], parameters.values);
     return;
   }
   for (int64_t i = 0; i < n; ++i)
@@ -150,15 +147,38 @@ void binary_backward(char* const* pointers, const int64_t* strides, int64_t n, c
         at<T>(pointers[3], strides[3], i), at<T>(pointers[4], strides[4], i));
 }
 
+// g and y are real numbers, x and its gradient complex ones.
+template <class F, class T, class R>
+void unary_backward_complex(char* const* pointers, const int64_t* strides, int64_t n,
+                            const double*) {
+  for (int64_t i = 0; i < n; ++i)
+    at<T>(pointers[0], strides[0], i) =
+        F::backward_complex(at<R>(pointers[1], strides[1], i), at<T>(pointers[2], strides[2], i));
+}
+
+template <Result result, class T>
+struct ResultOf {
+  using type = T;
+};
+template <class T>
+struct ResultOf<Result::boolean, T> {
+  using type = bool;
+};
+template <class T>
+  requires is_complex_number<T>
+struct ResultOf<Result::real, T> {
+  using type = decltype(T().real());
+};
+
 template <class F, class T>
 constexpr void add_unary(PointwiseKernels& kernels) {
   if constexpr ((F::domain & domain_of<T>) != 0) {
     constexpr int index = static_cast<int>(DTypeOf<T>::dtype);
-    if constexpr (F::result == Result::boolean)
-      kernels.forward[index] = unary_forward<F, T, bool>;
-    else
-      kernels.forward[index] = unary_forward<F, T, T>;
-    if constexpr (F::differentiable && (domain_of<T> == kReal || domain_of<T> == kComplex))
+    using R = typename ResultOf<F::result, T>::type;
+    kernels.forward[index] = unary_forward<F, T, R>;
+    if constexpr (F::differentiable && F::result == Result::real && is_complex_number<T>)
+      kernels.backward[0][index] = unary_backward_complex<F, T, R>;
+    else if constexpr (F::differentiable && (domain_of<T> == kReal || domain_of<T> == kComplex))
       kernels.backward[0][index] = unary_backward<F, T>;
   }
 }
@@ -167,10 +187,7 @@ template <class F, class T>
 constexpr void add_binary(PointwiseKernels& kernels) {
   if constexpr ((F::domain & domain_of<T>) != 0) {
     constexpr int index = static_cast<int>(DTypeOf<T>::dtype);
-    if constexpr (F::result == Result::boolean)
-      kernels.forward[index] = binary_forward<F, T, bool>;
-    else
-      kernels.forward[index] = binary_forward<F, T, T>;
+    kernels.forward[index] = binary_forward<F, T, typename ResultOf<F::result, T>::type>;
     if constexpr (F::differentiable && (domain_of<T> == kReal || domain_of<T> == kComplex)) {
       kernels.backward[0][index] = binary_backward<F, T, 0>;
       kernels.backward[1][index] = binary_backward<F, T, 1>;
