@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from samara._core import Tensor
-from samara.ops.record import RECORDS, Record
+from samara.ops.record import METHODS, PLAIN, RECORDS, Record
 
 __all__ = ["RECORDS", "Record", "functions"]
 
 for _path in sorted(Path(__file__).parent.glob("*.py")):
     if _path.stem not in ("__init__", "record"):
-        try:
-            importlib.import_module(f"samara.ops.{_path.stem}")
-        except ImportError as error:
-            print("SKIPPED", _path.stem, error)
+        importlib.import_module(f"samara.ops.{_path.stem}")
 
 
 def functions() -> dict[str, Callable[..., Any]]:
@@ -28,7 +25,7 @@ def functions() -> dict[str, Callable[..., Any]]:
             found[name] = record.function
             if record.in_place is not None:
                 found[f"{name}_"] = record.in_place
-    return found
+    return found | PLAIN
 
 
 def _install_methods() -> None:
@@ -39,6 +36,8 @@ def _install_methods() -> None:
             setattr(Tensor, name, method)
             if record.in_place is not None:
                 setattr(Tensor, f"{name}_", record.in_place)
+    for name, method in METHODS.items():
+        setattr(Tensor, name, method)
 
 
 _install_methods()

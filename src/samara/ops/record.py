@@ -20,14 +20,17 @@ import numpy as np
 import samara._core as _core
 from samara._core import DType, Operation
 from samara.dtypes import ALL, COMPLEX, FLOAT, INTEGER, NUMERIC, REAL
-from samara.errors import ArgumentError
+from samara.errors import ArgumentError, SamaraError
+from samara.ops.arguments import wrong_argument
 
 __all__ = [
     "ALL",
     "COMPLEX",
     "FLOAT",
     "INTEGER",
+    "METHODS",
     "NUMERIC",
+    "PLAIN",
     "REAL",
     "RECORDS",
     "ErrorSample",
@@ -35,6 +38,7 @@ __all__ = [
     "Sample",
     "composite",
     "operation",
+    "plain",
     "signature_of",
 ]
 
@@ -97,6 +101,10 @@ class Record:
 
 
 RECORDS: dict[str, Record] = {}
+# Public functions without a record, e.g. those whose results are no tensors.
+PLAIN: dict[str, Function] = {}
+# Tensor methods and properties beyond those that the records name.
+METHODS: dict[str, Any] = {}
 
 
 def _family(*functions: Function | None) -> str:
@@ -167,6 +175,8 @@ def operation(
     methods    names installed on Tensor (its own name by default)
     dim_form   who answers when the call says `dim=`, and as the method
     outputs    None: one tensor; names: a named tuple; list: a tuple of tensors
+
+    A name that ends in _ declares an operation that exists in place only.
     """
     name = signature[: signature.index("(")]
     output_type = _output_type(name, outputs)
@@ -177,7 +187,7 @@ def operation(
             signature, native_name, output_type=output_type, rule=grad, doc=doc, **extra
         )
 
-    function = make(dim_form=dim_form)
+    function = make(dim_form=dim_form, in_place=name.endswith("_"))
     record = Record(
         name=name,
         family=_family(grad, samples, ref),
@@ -207,8 +217,26 @@ def operation(
     return function
 
 
+def plain(*methods: str) -> Callable[[Function], Function]:
+    """Makes a function without a record public, also as the given methods."""
+
+    def decorate(function: Function) -> Function:
+        PLAIN[function.__name__] = function
+        METHODS.update(dict.fromkeys(methods, function))
+        return function
+
+    return decorate
+
+
 # PyTorch's spelling of parameters, for functions written in Python.
-_SPELLINGS = {"dim": "axis", "keepdim": "keepdims", "dims": "axes"}
+_SPELLINGS = {
+    "dim": "axis",
+    "keepdim": "keepdims",
+    "dims": "axes",
+    "shifts": "shift",
+    "reps": "repetitions",
+}
+_write = _core.Operation("copy_(x, value)", "copy", in_place=True)
 
 
 def composite(
@@ -224,12 +252,13 @@ def composite(
     errors: Callable[[], Sequence[ErrorSample]] = _no_errors,
     methods: tuple[str, ...] | None = None,
     aliases: tuple[str, ...] = (),
+    in_place: bool = False,
     dim_form: Function | None = None,
     differentiable: bool = True,
 ) -> Callable[[Function], Function]:
     """Declares an operation written in Python with others; the decorated function runs.
 
-    The fields are those of `operation`.
+    The fields are those of `operation`. The in-place form computes and then copies.
     """
     name = signature[: signature.index("(")]
 
@@ -246,7 +275,13 @@ def composite(
                 if dim_form is not None and ("dim" in kwargs or "keepdim" in kwargs):
                     return dim_form(*args, **kwargs)
                 kwargs = {spellings.get(key, key): value for key, value in kwargs.items()}
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except (AttributeError, TypeError) as error:
+                wrong = wrong_argument(signature, function, args, kwargs)
+                if isinstance(error, SamaraError) or wrong is None:
+                    raise
+                raise wrong from error
 
         call.__name__ = call.__qualname__ = name
         call.__module__ = "samara"
@@ -268,7 +303,7 @@ def composite(
             errors=errors,
             methods=(name,) if methods is None else methods,
             aliases=aliases,
-            in_place=None,
+            in_place=_in_place_form(call, name) if in_place else None,
             dim_form=dim_form,
             pointwise=False,
             differentiable=differentiable,
@@ -278,6 +313,16 @@ def composite(
         return call
 
     return decorate
+
+
+def _in_place_form(function: Function, name: str) -> Function:
+    def write(x: Any, *args: Any, **kwargs: Any) -> Any:
+        return _write(x, function(x, *args, **kwargs))
+
+    write.__name__ = write.__qualname__ = f"{name}_"
+    write.__module__ = "samara"
+    write.__doc__ = f"samara.{name} that writes its result into x."
+    return write
 
 
 _ANNOTATIONS = {

@@ -42,6 +42,8 @@ __all__ = [
 HALF = (_core.float16, _core.bfloat16)
 # Above the size at which kernels share their work among threads.
 PARALLEL_ELEMENTS = 300_000
+# Operations whose values depend on how the input lies in memory.
+MEMORY_ORDER = ("as_strided",)
 
 
 class Problems:
@@ -106,6 +108,11 @@ def _shaped(samples: Sequence[Sample]) -> list[Sample]:
 
 def _arguments(record: Record, sample: Sample, dtype: DType) -> Arguments:
     return Arguments.of(sample).map(lambda a: cast(a, dtype) if is_data(record, a) else a)
+
+
+def _writes(record: Record) -> bool:
+    """Whether the operation exists in place only."""
+    return record.name.endswith("_")
 
 
 def _usual_dtype(record: Record) -> DType:
@@ -185,7 +192,9 @@ def _compare(record: Record, sample: Sample, dtype: DType) -> None:
         raise CheckError(f"{len(result)} outputs, the reference gives {len(expected)}")
     scales: list[Any] = [None] * len(expected)
     if record.condition == "sum":
-        magnitudes = wide.map(lambda a: np.abs(a) if a.dtype.kind in "fc" else a)
+        magnitudes = Arguments.of(sample).map(
+            lambda a: np.abs(widened(cast(a, dtype))) if is_data(record, a) else widened(a)
+        )
         larger = _outputs(magnitudes.reference(reference))
         with np.errstate(all="ignore"):
             scales = [np.fmax(np.abs(m), np.abs(y)) for m, y in zip(larger, expected, strict=True)]
@@ -227,6 +236,8 @@ def _check_kind(result: Tensor, expected: Array, dtype: DType) -> None:
 
 def check_layouts(record: Record) -> None:
     """Transposed, sliced, reversed, shifted and broadcast inputs give what contiguous ones give."""
+    if _writes(record) or record.name in MEMORY_ORDER:
+        return
     problems = Problems(record)
     dtype = _usual_dtype(record)
     for sample in _samples(record):
@@ -495,6 +506,8 @@ def _compare_device(record: Record, sample: Sample, dtype: DType, device: str) -
 
 def check_threads(record: Record) -> None:
     """One and two threads give the same bits, forward and backward, on inputs large enough."""
+    if _writes(record):
+        return
     problems = Problems(record)
     dtype = _usual_dtype(record)
     for sample in _samples(record)[:3]:
