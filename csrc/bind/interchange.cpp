@@ -87,6 +87,7 @@ PyObject* to_dlpack(PyObject*, PyObject* arguments) {
     if (x.device().type != DeviceType::cpu)
       fail(ErrorKind::device, "__dlpack__: the tensor is on '", to_text(x.device()),
            "'. Expected memory that other libraries can reach. Fix: use x.to('cpu').");
+    x.address();  // fails for a shape without memory
     if (!versioned) {
       if (x.impl()->storage->read_only)
         fail(ErrorKind::argument, "__dlpack__: the memory is read-only, which this version of the "
@@ -234,7 +235,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   const char* format = buffer_formats[static_cast<size_t>(x.dtype())];
   const bool writable = flags & PyBUF_WRITABLE;
   const char* problem = nullptr;
-  if (!format)
+  if (!x.impl()->storage)
+    problem = "the tensor's values were not kept; a gradient rule sees its shape only.";
+  else if (!format)
     problem = "bfloat16 has no buffer format. Fix: use x.numpy().";
   else if (x.requires_grad())
     problem = "the tensor requires grad. Fix: use x.detach().numpy().";

@@ -1,6 +1,7 @@
 #include "core/tensor.h"
 
 #include <new>
+#include <utility>
 
 #include "core/autograd.h"
 
@@ -18,15 +19,34 @@ void Storage::destroy(Storage* storage) {
   } else if (storage->data) {
     backend(storage->device).release(storage->data, storage->bytes);
   }
-  delete storage->last_write;
   storage->~Storage();
   Recycler<Storage>::release(storage);
 }
 
+// A tensor that owns others (its gradient, its base, its history) is freed by a loop: a chain of a
+// million of them must not become a recursion of that depth. The list runs through python_object,
+// which nobody uses any more.
 void TensorImpl::destroy(TensorImpl* impl) {
-  if (impl->autograd) release_autograd(impl);
-  impl->~TensorImpl();
-  Recycler<TensorImpl>::release(impl);
+  static thread_local TensorImpl* pending = nullptr;
+  static thread_local bool running = false;
+  const auto destroy_now = [](TensorImpl* dead) {
+    if (dead->autograd) release_autograd(dead);
+    dead->~TensorImpl();
+    Recycler<TensorImpl>::release(dead);
+  };
+  if (!impl->autograd) return destroy_now(impl);
+  if (running) {
+    impl->python_object = std::exchange(pending, impl);
+    return;
+  }
+  running = true;
+  destroy_now(impl);
+  while (pending) {
+    TensorImpl* next = pending;
+    pending = static_cast<TensorImpl*>(std::exchange(next->python_object, nullptr));
+    destroy_now(next);
+  }
+  running = false;
 }
 
 StorageRef allocate_storage(size_t bytes, Device device) {
@@ -80,11 +100,20 @@ Tensor from_storage(StorageRef storage, const Dims& shape, const Dims& strides, 
 }
 
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset) {
+  if (!x.impl()->storage) x.address();  // fails: there is nothing to show
+  static_cast<void>(x.address());  // fails for a shape without data
   return from_storage(x.impl()->storage, shape, strides, offset, x.dtype());
 }
 
 Tensor alias_as(const Tensor& x, DType dtype) {
+  static_cast<void>(x.address());
   return from_storage(x.impl()->storage, x.shape(), x.strides(), x.offset(), dtype);
+}
+
+void Tensor::no_memory() const {
+  fail(ErrorKind::gradient, "tensor: the values of this tensor of shape ", shape(),
+       " were not kept; a gradient rule sees the shape only. Expected a rule that reads what the "
+       "operation saves. Fix: save the argument, or write the rule without its values.");
 }
 
 Tensor shape_only(const Tensor& x) {
@@ -98,6 +127,7 @@ Tensor shape_only(const Tensor& x) {
 }
 
 void mark_written(const Tensor& x, std::string_view place) {
+  static_cast<void>(x.address());
   Storage& storage = *x.impl()->storage;
   if (storage.read_only)
     fail(ErrorKind::argument, place,
@@ -107,20 +137,45 @@ void mark_written(const Tensor& x, std::string_view place) {
   if (!storage.saved_for_backward.load(std::memory_order_relaxed) || !python_hooks().current_line)
     return;
   // Backward may complain about this write later: remember where it came from.
-  delete storage.last_write;
-  storage.last_write = new std::string(python_hooks().current_line());
+  storage.last_write.store(python_hooks().current_line());
 }
 
 bool has_internal_overlap(const Tensor& x) {
   if (x.is_contiguous() || x.elements() <= 1) return false;
-  for (int i = 0; i < x.rank(); ++i)
-    if (x.stride(i) == 0 && x.size(i) > 1) return true;
+  // From the densest axis up, each step must reach beyond all that lies inside.
+  Dims sizes, steps;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.size(i) == 1) continue;
+    const int64_t step = x.stride(i) < 0 ? -x.stride(i) : x.stride(i);
+    int place = 0;
+    while (place < steps.size() && steps[place] <= step) ++place;
+    sizes.insert(place, x.size(i));
+    steps.insert(place, step);
+  }
+  int64_t reach = 0;
+  for (int i = 0; i < steps.size(); ++i) {
+    if (steps[i] <= reach) return true;
+    reach += steps[i] * (sizes[i] - 1);
+  }
   return false;
 }
 
+namespace {
+
+// Whether two blocks of borrowed memory, such as two NumPy views of one array, meet.
+bool blocks_meet(const Storage& a, const Storage& b) {
+  if (!a.release_borrowed || !b.release_borrowed || !(a.device == b.device)) return false;
+  const auto first = reinterpret_cast<uintptr_t>(a.data), second = reinterpret_cast<uintptr_t>(b.data);
+  return first < second + b.bytes && second < first + a.bytes;
+}
+
+}  // namespace
+
 bool may_overlap(const Tensor& a, const Tensor& b) {
-  if (!(a.impl()->storage == b.impl()->storage) || a.elements() == 0 || b.elements() == 0)
+  if (a.elements() == 0 || b.elements() == 0 || !a.impl()->storage || !b.impl()->storage)
     return false;
+  if (!(a.impl()->storage == b.impl()->storage))
+    return blocks_meet(*a.impl()->storage, *b.impl()->storage);
   return !(a.offset() == b.offset() && a.shape() == b.shape() && a.strides() == b.strides() &&
            a.dtype() == b.dtype());
 }

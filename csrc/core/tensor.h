@@ -28,7 +28,7 @@ struct Storage : ReferenceCounted {
   void* borrow_context = nullptr;
   // "file.py:12" of the last in-place operation on memory that a backward pass wanted unchanged.
   std::atomic<bool> saved_for_backward{false};
-  std::string* last_write = nullptr;
+  std::atomic<const std::string*> last_write{nullptr};  // lives as long as the process
 
   static void destroy(Storage* storage);
 };
@@ -43,6 +43,8 @@ struct TensorImpl : ReferenceCounted {
   Device device;
   bool requires_grad = false;
   bool contiguous = true;
+  // Counts how often `x.data = y` exchanged the memory under this tensor.
+  uint32_t exchanges = 0;
   int64_t elements = 0;
   int64_t offset = 0;  // in elements
   StorageRef storage;  // null for a shape without data
@@ -82,8 +84,10 @@ class Tensor {
   bool requires_grad() const { return impl_->requires_grad; }
   uint32_t version() const { return impl_->storage ? impl_->storage->version.load() : 0; }
 
-  // The address of element (0, ..., 0) in the device's terms.
+  // The address of element (0, ..., 0) in the device's terms; fails for a shape without data.
   void* address() const {
+    if (!impl_->storage) [[unlikely]]
+      no_memory();
     return static_cast<std::byte*>(impl_->storage->data) + impl_->offset * itemsize(impl_->dtype);
   }
   template <class T>
@@ -92,6 +96,8 @@ class Tensor {
   }
 
  private:
+  [[noreturn, gnu::cold]] void no_memory() const;
+
   Reference<TensorImpl> impl_;
 };
 
@@ -114,6 +120,7 @@ Tensor shape_only(const Tensor& x);
 void mark_written(const Tensor& x, std::string_view place);
 
 // True when two of x's elements share memory (an expanded view), so writing to it is ill-defined.
+// Also true for the odd interleaved strides of which that cannot be told at a glance.
 bool has_internal_overlap(const Tensor& x);
 // True when writing `a` could change what reading `b` gives, unless both are the same view.
 bool may_overlap(const Tensor& a, const Tensor& b);
