@@ -214,7 +214,7 @@ def test_the_buffer_protocol() -> None:
     assert (view.format, view.shape, view.strides) == ("h", (2, 2), (4, 2))
     assert view.tolist() == [[1, 2], [3, 4]]
     assert bytes(x) == np.array([[1, 2], [3, 4]], np.int16).tobytes()
-    with pytest.raises(BufferError, match="not contiguous"):
+    with pytest.raises(BufferError, match="contiguous"):
         np.frombuffer(x.T, np.int16)
     shared = samara.asarray(bytearray(b"\x01\x02"))
     assert shared.dtype is samara.uint8 and shared.tolist() == [1, 2]

@@ -201,10 +201,11 @@ def test_casts_agree_with_numpy(source: samara.DType, target: samara.DType) -> N
     array = values.astype(to_numpy_dtype(source))
     if target.kind == "unsigned integer" and source.kind != "signed integer":
         array = array[array.real >= 0] if source.kind != "bool" else array
-    expected = array
     if source.is_complex and not target.is_complex and target is not samara.bool:
-        expected = array.real
-    expected = expected.astype(to_numpy_dtype(target))
+        with pytest.raises(samara.errors.DTypeError, match=r"(?i)complex.*Fix: "):
+            samara.from_numpy(array).to(target)
+        return
+    expected = array.astype(to_numpy_dtype(target))
     result = samara.from_numpy(array).to(target)
     assert result.dtype is target
     assert result.numpy().tobytes() == expected.tobytes()

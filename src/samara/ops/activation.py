@@ -208,6 +208,12 @@ gelu_tanh = unary(
     samples=lambda rng: [
         Sample(rng.normal(size=(3, 4))),
         Sample(rng.normal(size=(3, 4)), approximate="tanh"),
+        Sample(rng.normal(size=())),
+        Sample(rng.normal(size=(0, 3)), approximate="tanh"),
+        Sample(np.array([-0.0, 0.0, np.inf, -np.inf, np.nan, 30.0, -30.0])),
+        Sample(np.array([0.0, np.inf, np.nan, 30.0, -30.0]), approximate="tanh"),
+        Sample(rng.normal(size=())),
+        Sample(np.ones((0, 3))),
     ],
     errors=lambda: [
         ErrorSample(ArgumentError, "approximate is 'erf'", np.ones(2), approximate="erf"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from samara._core import float64
 from samara.dtypes import ALL, COMPLEX, FLOAT, INTEGER
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.arithmetic import abs
@@ -294,10 +295,8 @@ def isclose(
 
 def _inexact(x: Tensor) -> Tensor:
     """Whole numbers as float64: the difference of two integers may not fit their dtype."""
-    import samara
-
     x = x.detach()
-    return x if x.dtype in FLOAT + COMPLEX else x.astype(samara.float64)
+    return x if x.dtype in FLOAT + COMPLEX else x.astype(float64)
 
 
 @plain("allclose")

@@ -482,6 +482,8 @@ triu = operation(
         Sample(rng.normal(size=2), rng.normal(size=3)),
         Sample(rng.normal(size=2), rng.normal(size=3), rng.normal(size=4), indexing="ij"),
         Sample(rng.normal(size=3)),
+        Sample(rng.normal(size=0), rng.normal(size=3)),
+        Sample(rng.normal(size=1), rng.normal(size=())),
     ],
     errors=lambda: [
         ErrorSample(ShapeError, r"array 1 has shape \(2, 2\)", np.ones(2), np.ones((2, 2))),

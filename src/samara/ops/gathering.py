@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from samara._core import int64
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
+from samara.ops.creation import ones, zeros
 from samara.ops.record import ALL, INTEGER, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
@@ -260,6 +262,8 @@ def _take_along_axis_ref(x: Any, indices: Any, axis: int = -1) -> Any:
         Sample(rng.normal(size=(3, 4)), rng.integers(-4, 4, size=(3, 6))),
         Sample(rng.normal(size=(3, 4)), rng.integers(0, 3, size=(2, 1)), axis=0),
         Sample(rng.normal(size=(1, 4)), rng.integers(0, 4, size=(3, 2)), axis=1),
+        Sample(rng.normal(size=1), np.zeros(3, np.int64)),
+        Sample(rng.normal(size=(0, 4)), np.zeros((0, 2), np.int64)),
     ],
     errors=lambda: [
         ErrorSample(
@@ -484,8 +488,6 @@ def _bincount_ref(x: Any, weights: Any = None, minlength: int = 0) -> Any:
     ],
 )
 def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    import samara
-
     if x.dtype not in INTEGER:
         raise DTypeError(
             f"bincount: x has dtype {x.dtype}. Expected an integer dtype. "
@@ -508,7 +510,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Te
             f"bincount: the smallest value is {smallest}. Expected 0 or more. "
             "Fix: shift the values."
         )
-    source = samara.ones(x.shape, dtype=samara.int64) if weights is None else weights
-    zeros = samara.zeros(max(largest + 1, minlength), dtype=source.dtype, device=x.device)
-    counts: Tensor = index_add(zeros, 0, x, source.to(x.device))
+    source = ones(x.shape, dtype=int64) if weights is None else weights
+    start = zeros(max(largest + 1, minlength), dtype=source.dtype, device=x.device)
+    counts: Tensor = index_add(start, 0, x, source.to(x.device))
     return counts

@@ -254,6 +254,8 @@ def chunk(x: Tensor, chunks: int, axis: int = 0) -> tuple[Tensor, ...]:
         Sample(rng.normal(size=(5, 2)), 3),
         Sample(rng.normal(size=(2, 5)), (1, 3), axis=-1),
         Sample(rng.normal(size=(2, 5)), (-2,), axis=1),
+        Sample(rng.normal(size=0), 2),
+        Sample(rng.normal(size=1), 3),
     ],
     errors=lambda: [ErrorSample(ArgumentError, "0 parts", np.ones(3), 0)],
 )

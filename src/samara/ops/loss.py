@@ -311,6 +311,7 @@ def _bce_logits_ref(
             reduction="none",
         ),
         Sample(np.array([-200.0, 200.0]), np.array([0.0, 1.0])),
+        Sample(np.zeros((0, 2)), np.zeros((0, 2)), reduction="none"),
     ],
     errors=_pair_errors,
     methods=(),

@@ -177,6 +177,10 @@ def ravel(x: Tensor) -> Tensor:
         Sample(_normal(rng, 2, 12), 1, (3, 4)),
         Sample(_normal(rng, 6, 2), 0, (-1, 3)),
         Sample(_normal(rng, 2, 4), axis=-1, sizes=(2, 2)),
+        Sample(_normal(rng, 0, 4), 1, (2, -1)),
+        Sample(_normal(rng, 1), 0, (1, 1)),
+        Sample(_normal(rng, 1), 0, (1, 1)),
+        Sample(_normal(rng, 0, 2), 0, (3, 0)),
     ],
     errors=lambda: [
         ErrorSample(ShapeError, r"sizes \(2, 2\) do not multiply", np.ones((2, 5)), 1, (2, 2)),
@@ -279,6 +283,10 @@ transpose = operation(
         Sample(_normal(rng, 2, 3, 4), 0, -1),
         Sample(_normal(rng, 2, 3, 4), (0, 1), (1, 2)),
         Sample(_normal(rng, 2, 3, 4), (-1,), (0,)),
+        Sample(_normal(rng, 0, 3), 0, 1),
+        Sample(_normal(rng, 1), 0, 0),
+        Sample(_normal(rng, 2, 0), 0, 1),
+        Sample(_normal(rng), (), ()),
     ],
     errors=lambda: [
         ErrorSample(IndexError, "axis 3 is out of range", np.ones((2, 3)), 3, 0),

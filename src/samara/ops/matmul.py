@@ -181,7 +181,11 @@ def _require_ranks(place: str, x: Tensor, y: Tensor, ranks: tuple[int, int], fix
     dtypes=NUMERIC,
     ulp=4,
     condition="sum",
-    samples=lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=(3, 4)))],
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3)), rng.normal(size=(3, 4))),
+        Sample(rng.normal(size=(1, 1)), rng.normal(size=(1, 1))),
+        Sample(rng.normal(size=(2, 0)), rng.normal(size=(0, 3))),
+    ],
     errors=lambda: [ErrorSample(ShapeError, "Expected 2 and 2 axes", np.ones(3), np.ones((3, 3)))],
 )
 def mm(x: Tensor, y: Tensor) -> Tensor:
@@ -203,7 +207,11 @@ def mm(x: Tensor, y: Tensor) -> Tensor:
     dtypes=NUMERIC,
     ulp=4,
     condition="sum",
-    samples=lambda rng: [Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 3, 4)))],
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 3, 4))),
+        Sample(rng.normal(size=(1, 1, 1)), rng.normal(size=(1, 1, 1))),
+        Sample(rng.normal(size=(0, 2, 3)), rng.normal(size=(0, 3, 4))),
+    ],
     errors=lambda: [
         ErrorSample(ShapeError, "Expected 3 and 3 axes", np.ones((3, 3)), np.ones((3, 3))),
         ErrorSample(
@@ -235,7 +243,11 @@ def bmm(x: Tensor, y: Tensor) -> Tensor:
     dtypes=NUMERIC,
     ulp=4,
     condition="sum",
-    samples=lambda rng: [Sample(rng.normal(size=(2, 3)), rng.normal(size=3))],
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3)), rng.normal(size=3)),
+        Sample(rng.normal(size=(1, 1)), rng.normal(size=1)),
+        Sample(rng.normal(size=(2, 0)), rng.normal(size=0)),
+    ],
     errors=lambda: [ErrorSample(ShapeError, "Expected 2 and 1 axes", np.ones(3), np.ones(3))],
 )
 def mv(x: Tensor, y: Tensor) -> Tensor:
@@ -257,7 +269,11 @@ def mv(x: Tensor, y: Tensor) -> Tensor:
     dtypes=NUMERIC,
     ulp=4,
     condition="sum",
-    samples=lambda rng: [Sample(rng.normal(size=5), rng.normal(size=5))],
+    samples=lambda rng: [
+        Sample(rng.normal(size=5), rng.normal(size=5)),
+        Sample(rng.normal(size=1), rng.normal(size=1)),
+        Sample(rng.normal(size=0), rng.normal(size=0)),
+    ],
     errors=lambda: [
         ErrorSample(ShapeError, "Expected 1 and 1 axes", np.ones((3, 3)), np.ones((3, 3)))
     ],

@@ -68,10 +68,13 @@ astype = operation(
     dtypes=BOOL + INTEGER + FLOAT,
     onnx="Cast",
     ulp=1,
-    samples=lambda rng: [
-        Sample(_normal(rng, 2, 3), dtype=dtype)
-        for dtype in (_core.float64, _core.int32, _core.complex128, _core.bool)
-    ],
+    samples=lambda rng: (
+        [
+            Sample(_normal(rng, 2, 3), dtype=dtype)
+            for dtype in (_core.float64, _core.int32, _core.complex128, _core.bool)
+        ]
+        + [Sample(_normal(rng), dtype=_core.float64), Sample(_normal(rng, 0), dtype=_core.int32)]
+    ),
     errors=lambda: [ErrorSample(DTypeError, "argument 'dtype' is a str", np.ones(2), "text")],
 )
 
@@ -96,6 +99,10 @@ as_strided = operation(
         Sample(_normal(rng, 6), (2, 2), (2, 1)),
         Sample(_normal(rng, 6), (3,), (2,), 1),
         Sample(_normal(rng, 2, 3), (3, 2), (1, 3)),
+        Sample(_normal(rng, 1), (3,), (0,)),
+        Sample(_normal(rng, 4), (0,), (1,)),
+        Sample(_normal(rng, 3), (0, 2), (1, 1)),
+        Sample(_normal(rng, 1), (), ()),
     ],
     errors=lambda: [
         ErrorSample(IndexError, "outside the tensor's memory", np.ones(4), (3,), (2,)),

@@ -256,7 +256,9 @@ def randn(
     ref=lambda x, *, key, dtype: _uniform_ref(x.shape, key=key),
     dtypes=ALL,
     ulp=2,
-    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1), dtype=_core.float32)],
+    samples=lambda rng: [
+        Sample(np.zeros(shape), key=key(1), dtype=_core.float32) for shape in ((2, 3), (0,), ())
+    ],
     errors=lambda: [ErrorSample(DTypeError, "dtype int64 given", np.zeros(2), dtype=_core.int64)],
     methods=(),
     differentiable=False,
@@ -284,7 +286,9 @@ def rand_like(
     ref=lambda x, *, key, dtype: _normal_ref(x.shape, key=key),
     dtypes=ALL,
     ulp=8,
-    samples=lambda rng: [Sample(np.zeros((2, 3)), key=key(1), dtype=_core.float32)],
+    samples=lambda rng: [
+        Sample(np.zeros(shape), key=key(1), dtype=_core.float32) for shape in ((2, 3), (0,), ())
+    ],
     errors=lambda: [ErrorSample(DTypeError, "dtype int64 given", np.zeros(2), dtype=_core.int64)],
     methods=(),
     differentiable=False,

@@ -1,0 +1,288 @@
+"""The shape of the source: which part may use which, the size of files, what a record must have."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import samara
+from samara import _core
+from samara.ops import RECORDS, Record
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "samara"
+
+# Which part of the package may import which; every part may import itself.
+LAYERS: dict[str, set[str]] = {
+    "leaf": set(),
+    "ops": {"leaf"},
+    "autograd": {"leaf", "ops"},
+    "samara": {"leaf", "ops", "autograd"},
+    "optim": {"leaf", "ops", "autograd", "samara"},
+    "nn": {"leaf", "ops", "autograd", "samara", "optim"},  # nn.utils: PyTorch's place of clipping
+    "testing": {"leaf", "ops", "autograd", "samara"},
+    "data": {"leaf"},
+    "train": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data"},
+    "cli": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data", "train"},
+}
+
+# Modules that are not a folder of their own; the package's own __init__ is the part "samara", the
+# namespace of functions, tensors and modes.
+PART_OF = {
+    "_core": "leaf",
+    "device": "leaf",
+    "dtypes": "leaf",
+    "errors": "leaf",
+    "lookup": "leaf",
+    "random": "leaf",
+    "inspection": "ops",
+    "tensor": "ops",
+    "__main__": "cli",
+    "commands": "cli",
+}
+
+# Imports against the direction, and why.
+EXCEPTIONS = {
+    ("tensor.py", "samara"): "a tensor tells its namespace, and makes others like itself from it",
+}
+
+# Which folder of csrc may include which.
+CPP_LAYERS: dict[str, set[str]] = {
+    "core": {"core"},
+    "cpu": {"core", "cpu"},
+    "ops": {"core", "cpu", "ops"},
+    "bind": {"core", "cpu", "ops", "bind"},
+}
+
+# Libraries, and the only files that see them.
+CPP_LIBRARIES = {
+    r"oneapi/|dnnl|omp\.h": r"cpu/onednn\.(cpp|h)",
+    r"Python\.h|structmember\.h|nanobind/": r"bind/",
+}
+
+# Native operations without a record of their own name, and why.
+INTERNAL = {
+    "arange": "a part of samara.arange, which reads its numbers first",
+    "as_strided_adjoint": "gradient of as_strided",
+    "basic_index": "x[key]",
+    "basic_index_adjoint": "gradient of x[key]",
+    "dropout": "a part of samara.dropout, which draws the key first",
+    "empty": "a part of samara.empty, which reads sizes one by one",
+    "eye": "a part of samara.eye",
+    "full": "a part of samara.full, zeros and ones",
+    "linspace": "a part of samara.linspace",
+    "normal": "a part of samara.normal and randn",
+    "randint": "a part of samara.randint",
+    "random_bits": "a part of samara.random_bits",
+    "randperm": "a part of samara.randperm",
+    "set_view": "what an in-place write through a view puts on the tape",
+    "split_with_sizes": "a part of samara.split and chunk",
+    "transfer": "x.to(device)",
+    "uniform": "a part of samara.rand and uniform",
+    "view": "x.view(shape)",
+    "zero_view": "gradient of a view, without memory",
+    "zeros_like": "start of a backward pass",
+}
+
+MOST_LINES = 800
+
+
+def python_files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def module_part(module: str) -> str:
+    """The part that a module of the package belongs to: "samara.nn.linear" -> "nn"."""
+    names = module.split(".")
+    if len(names) == 1:
+        return "samara"
+    return PART_OF.get(names[1], names[1])
+
+
+def module_exists(module: str) -> bool:
+    path = SOURCE.parent / Path(*module.split("."))
+    return path.is_dir() or path.with_suffix(".py").exists() or module == "samara._core"
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of each import of this package, also those inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [
+                full if module_exists(full := f"{node.module}.{alias.name}") else node.module
+                for alias in node.names
+            ]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "samara":
+                yield node.lineno, name
+
+
+def test_imports_point_one_way() -> None:
+    wrong = []
+    for path in python_files():
+        part = module_part(".".join(path.relative_to(SOURCE.parent).with_suffix("").parts))
+        if path == SOURCE / "__init__.py":
+            part = "samara"
+        for line, module in imports(path):
+            target = module_part(module)
+            known = (path.relative_to(SOURCE).as_posix(), module) in EXCEPTIONS
+            if target != part and target not in LAYERS[part] and not known:
+                wrong.append(f"{path.relative_to(ROOT)}:{line}: {part} imports {module}")
+    assert wrong == []
+
+
+def test_layers_have_no_cycle() -> None:
+    for layers in (LAYERS, CPP_LAYERS):
+        left = {name: uses - {name} for name, uses in layers.items()}
+        while left:
+            free = {name for name, uses in left.items() if not uses & left.keys()}
+            assert free, f"a cycle among {sorted(left)}"
+            left = {name: uses for name, uses in left.items() if name not in free}
+
+
+def test_includes_point_one_way() -> None:
+    wrong = []
+    for path in sorted((ROOT / "csrc").rglob("*")):
+        if path.suffix not in (".cpp", ".h"):
+            continue
+        place = path.relative_to(ROOT / "csrc").as_posix()
+        folder = place.split("/")[0]
+        for name in re.findall(r'#include "([^"]+)"', path.read_text()):
+            if name.split("/")[0] not in CPP_LAYERS[folder]:
+                wrong.append(f"{place} includes {name}")
+        for name in re.findall(r"#include <([^>]+)>", path.read_text()):
+            for library, allowed in CPP_LIBRARIES.items():
+                if re.match(library, name) and not re.match(allowed, place):
+                    wrong.append(f"{place} includes {name}")
+    assert wrong == []
+
+
+def test_nothing_heavy_is_imported_with_the_package() -> None:
+    heavy = ["pandas", "duckdb", "matplotlib", "rich", "typer", "sklearn", "torch", "scipy"]
+    heavy += ["samara.train", "samara.data", "samara.testing", "doctest", "multiprocessing"]
+    code = f"import sys, samara; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_files_stay_readable() -> None:
+    folders = ("src", "csrc", "tests", "benchmarks", "examples", "tools", "docs", "cmake")
+    long = {}
+    for folder in folders:
+        for path in (ROOT / folder).rglob("*"):
+            if path.suffix in (".py", ".cpp", ".h", ".cmake"):
+                lines = len(path.read_text().splitlines())
+                if lines > MOST_LINES:
+                    long[str(path.relative_to(ROOT))] = lines
+    assert long == {}
+
+
+# --- records -------------------------------------------------------------------------------------
+
+each_record = pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS.keys())
+
+
+def test_every_kernel_has_a_record_or_a_reason() -> None:
+    recorded = {record.native for record in RECORDS.values() if record.native}
+    natives = set(_core.native_names())
+    assert natives - recorded == INTERNAL.keys()
+    assert recorded <= natives
+
+
+def test_internal_kernels_are_used() -> None:
+    """Each is named somewhere beside its registration."""
+    files = [*(ROOT / "csrc").rglob("*.cpp"), *SOURCE.rglob("*.py")]
+    text = "\n".join(path.read_text() for path in files)
+    unused = [name for name in INTERNAL if len(re.findall(f"[\"']{name}[\"']", text)) < 2]
+    assert unused == []
+
+
+@each_record
+def test_a_record_is_complete(record: Record) -> None:
+    assert record.ref is not None
+    assert list(record.samples(np.random.default_rng(0)))
+    assert list(record.errors())
+    assert record.dtypes and len(set(record.dtypes)) == len(record.dtypes)
+    assert record.ulp <= 64
+    assert record.signature.startswith(f"{record.name}(")
+
+
+@each_record
+def test_examples_of_a_record_run(record: Record) -> None:
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    names = {"samara": samara, "np": np}
+    test = doctest.DocTestParser().get_doctest(record.doc, names, record.name, None, 0)
+    assert test.examples
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=flags).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+@each_record
+def test_samples_reach_the_edges(record: Record) -> None:
+    """Some sample has an empty or a single-element array, unless the operation takes none."""
+    arrays = [
+        array
+        for sample in record.samples(np.random.default_rng(0))
+        for value in (*sample.args, *sample.kwargs.values())
+        for array in (value if isinstance(value, (list, tuple)) else [value])
+        if isinstance(array, np.ndarray)
+    ]
+    if arrays and not record.pointwise:
+        assert any(array.size <= 1 for array in arrays)
+
+
+# --- public names --------------------------------------------------------------------------------
+
+
+def test_public_names_come_from_records() -> None:
+    for record in RECORDS.values():
+        for name in (record.name, *record.aliases):
+            assert getattr(samara, name) is record.function
+        for name in record.methods:
+            assert hasattr(samara.Tensor, name)
+
+
+def test_public_names_exist_and_are_documented() -> None:
+    missing = []
+    for name in dir(samara):
+        if name.startswith("_"):
+            continue
+        found = getattr(samara, name)
+        own = getattr(found, "__doc__", None)
+        described = not isinstance(own, str) and own is not None  # a class of documented objects
+        if callable(found) and not described and not (own or "").strip():
+            missing.append(name)
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", python_files(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_exports_exist(path: Path) -> None:
+    """Every name in a module's __all__ is defined there."""
+    tree = ast.parse(path.read_text())
+    exported: list[str] = []
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets
+        ):
+            exported = [
+                item.value
+                for item in ast.walk(node.value)
+                if isinstance(item, ast.Constant) and isinstance(item.value, str)
+            ]
+    if exported and path.stem != "__main__":
+        name = ".".join(path.relative_to(SOURCE.parent).with_suffix("").parts)
+        module = __import__(name.removesuffix(".__init__"), fromlist=["*"])
+        assert [one for one in exported if not hasattr(module, one)] == []
