@@ -177,7 +177,7 @@ def ravel(x: Tensor) -> Tensor:
         Sample(_normal(rng, 2, 12), 1, (3, 4)),
         Sample(_normal(rng, 6, 2), 0, (-1, 3)),
         Sample(_normal(rng, 2, 4), axis=-1, sizes=(2, 2)),
-        Sample(_normal(rng, 0, 4), 1, (2, -1)),
+        Sample(_normal(rng, 0, 4), 1, (2, 2)),
         Sample(_normal(rng, 1), 0, (1, 1)),
         Sample(_normal(rng, 1), 0, (1, 1)),
         Sample(_normal(rng, 0, 2), 0, (3, 0)),
