@@ -1,4 +1,7 @@
 // backward(), grad(), gradient hooks, grad mode, tape nodes and observers for Python.
+#include <atomic>
+#include <memory>
+#include <set>
 #include <vector>
 
 #include "bind/objects.h"
@@ -58,8 +61,8 @@ Owned gradients_object(const BackwardCall& call) {
 void take_gradient(BackwardCall& call, int argument, int element, PyObject* given) {
   if (given == Py_None) return;
   if (!is_tensor(given))
-    fail(ErrorKind::gradient, "backward: the rule of '", call.node.operation->name,
-         "' returned a ", type_name(given), " for argument ", argument,
+    fail(ErrorKind::gradient, "backward: the rule of '", call.node.operation->name, "' returned a ",
+         type_name(given), " for argument ", argument,
          ". Expected a tensor or None. Fix: correct the rule.");
   call.set(argument, element, unwrap(given));
 }
@@ -68,9 +71,9 @@ void take_gradients(BackwardCall& call, const std::vector<int>& arguments, PyObj
   const bool single = arguments.size() == 1 && !PyTuple_Check(result);
   if (!single && (!PyTuple_Check(result) ||
                   PyTuple_GET_SIZE(result) != static_cast<Py_ssize_t>(arguments.size())))
-    fail(ErrorKind::gradient, "backward: the rule of '", call.node.operation->name,
-         "' returned ", PyTuple_Check(result) ? PyTuple_GET_SIZE(result) : 1, " gradients for ",
-         arguments.size(), " tensor arguments. Expected one each. Fix: correct the rule.");
+    fail(ErrorKind::gradient, "backward: the rule of '", call.node.operation->name, "' returned ",
+         PyTuple_Check(result) ? PyTuple_GET_SIZE(result) : 1, " gradients for ", arguments.size(),
+         " tensor arguments. Expected one each. Fix: correct the rule.");
   for (size_t k = 0; k < arguments.size(); ++k) {
     const int argument = arguments[k];
     PyObject* given = single ? result : PyTuple_GET_ITEM(result, static_cast<Py_ssize_t>(k));
@@ -79,7 +82,12 @@ void take_gradients(BackwardCall& call, const std::vector<int>& arguments, PyObj
       continue;
     }
     const Owned items = checked(PySequence_Fast(given, "the rule must return a list here"));
-    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i)
+    const auto expected = static_cast<Py_ssize_t>(call[argument].tensors().size());
+    if (PySequence_Fast_GET_SIZE(items.get()) != expected)
+      fail(ErrorKind::gradient, "backward: the rule of '", call.node.operation->name, "' returned ",
+           PySequence_Fast_GET_SIZE(items.get()), " gradients for the ", expected,
+           " tensors of argument ", argument, ". Expected one each. Fix: correct the rule.");
+    for (Py_ssize_t i = 0; i < expected; ++i)
       take_gradient(call, argument, static_cast<int>(i), PySequence_Fast_GET_ITEM(items.get(), i));
   }
 }
@@ -88,6 +96,10 @@ void take_gradients(BackwardCall& call, const std::vector<int>& arguments, PyObj
 void call_rule(BackwardCall& call) {
   AcquireGil gil;
   const Operation& operation = *call.node.operation;
+  if (call.node.values.size() > static_cast<int>(operation.parameters.size()))
+    fail(ErrorKind::gradient, "backward: '", operation.name, "' was called with ",
+         call.node.values.size(), " arguments and declares ", operation.parameters.size(),
+         ". Expected the arguments of its signature. Fix: call it as declared.");
   std::vector<int> tensor_arguments;
   Owned positional = checked(PyList_New(0));
   Owned keywords = checked(PyDict_New());
@@ -95,8 +107,8 @@ void call_rule(BackwardCall& call) {
   for (int i = 0; i < call.node.values.size(); ++i) {
     const Parameter& parameter = operation.parameters[static_cast<size_t>(i)];
     const Owned value = checked(value_object(call[i]));
-    const bool tensor = parameter.type == ParameterType::tensor ||
-                        parameter.type == ParameterType::tensors;
+    const bool tensor =
+        parameter.type == ParameterType::tensor || parameter.type == ParameterType::tensors;
     if (tensor) {
       tensor_arguments.push_back(i);
       checked(PyList_Append(positional.get(), value.get()));
@@ -111,17 +123,25 @@ void call_rule(BackwardCall& call) {
   take_gradients(call, tensor_arguments, result.get());
 }
 
-Tensor call_hooks(std::span<void* const> hooks, Tensor gradient) {
+Tensor call_hooks(const Hooks& hooks, int output, Tensor gradient) {
   AcquireGil gil;
-  for (void* hook : hooks) {
+  // A hook may add or remove hooks: those of this moment run.
+  std::vector<Owned> current;
+  for (const Hook& hook : hooks)
+    if (hook.output == output)
+      current.push_back(Owned::borrow(static_cast<PyObject*>(hook.function)));
+  for (const Owned& hook : current) {
     const Owned argument = checked(wrap(gradient));
-    const Owned result = checked(PyObject_CallOneArg(static_cast<PyObject*>(hook), argument.get()));
+    const Owned result = checked(PyObject_CallOneArg(hook.get(), argument.get()));
     if (result.get() == Py_None) continue;
     const Tensor replaced = require_tensor(result.get(), "gradient hook");
-    if (!(replaced.shape() == gradient.shape()) || replaced.dtype() != gradient.dtype())
+    if (!(replaced.shape() == gradient.shape()) || replaced.dtype() != gradient.dtype() ||
+        !(replaced.device() == gradient.device()))
       fail(ErrorKind::gradient, "gradient hook: the result has shape ", replaced.shape(),
-           " and dtype ", name(replaced.dtype()), ". Expected ", gradient.shape(), " and ",
-           name(gradient.dtype()), ". Fix: return a gradient like the one given, or None.");
+           ", dtype ", name(replaced.dtype()), " and device '", to_text(replaced.device()),
+           "'. Expected ", gradient.shape(), ", ", name(gradient.dtype()), " and '",
+           to_text(gradient.device()), "'. Fix: return a gradient like the one given, or None.");
+    static_cast<void>(replaced.address());  // fails for a shape without data
     gradient = replaced;
   }
   return gradient;
@@ -133,8 +153,14 @@ void drop_object(void* object) {
   Py_DECREF(static_cast<PyObject*>(object));
 }
 
-std::string current_line() {
-  if (!Py_IsInitialized()) return "";
+// The lines of a program are few: each is kept once, for ever, so that nobody has to own it.
+const std::string* kept_line(std::string line) {
+  static std::set<std::string>& lines = *new std::set<std::string>;
+  return &*lines.insert(std::move(line)).first;
+}
+
+const std::string* current_line() {
+  if (!Py_IsInitialized()) return nullptr;
   AcquireGil gil;
   // An exception may be in flight while its cleanup writes to a tensor.
   PyObject *type, *value, *trace;
@@ -143,11 +169,15 @@ std::string current_line() {
   const Owned module(PyImport_ImportModule("samara.errors"));
   if (module) {
     const Owned found(PyObject_CallMethod(module.get(), "user_line", nullptr));
-    if (found) line = text_of(found.get());
+    Py_ssize_t size = 0;
+    const char* text = found ? PyUnicode_AsUTF8AndSize(found.get(), &size) : nullptr;
+    if (text) line.assign(text, static_cast<size_t>(size));
   }
+  // Ctrl-C in the middle is for the program, not for this look-up.
+  if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) PyErr_SetInterrupt();
   PyErr_Clear();
   PyErr_Restore(type, value, trace);
-  return line;
+  return kept_line(std::move(line));
 }
 
 // --- backward and grad ---------------------------------------------------------------------------
@@ -155,7 +185,8 @@ std::string current_line() {
 std::vector<Tensor> tensor_list(PyObject* object, const char* place) {
   std::vector<Tensor> tensors;
   if (is_tensor(object)) return {unwrap(object)};
-  const Owned items = checked(PySequence_Fast(object, "expected a tensor or a sequence of tensors"));
+  const Owned items =
+      checked(PySequence_Fast(object, "expected a tensor or a sequence of tensors"));
   for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(items.get()); ++i)
     tensors.push_back(require_tensor(PySequence_Fast_GET_ITEM(items.get(), i), place));
   return tensors;
@@ -173,6 +204,10 @@ Tensor start_gradient(const Tensor& root, PyObject* given) {
     return fill(zeros_like(root), 1.0);
   }
   const Tensor gradient = require_tensor(given, "backward");
+  if (!(gradient.device() == root.device()))
+    fail(ErrorKind::device, "backward: a gradient on '", to_text(gradient.device()),
+         "' was given for a tensor on '", to_text(root.device()),
+         "'. Expected one device. Fix: move the gradient with x.to(device).");
   if (!(gradient.shape() == root.shape()))
     fail(ErrorKind::shape, "backward: a gradient of shape ", gradient.shape(),
          " was given for a tensor of shape ", root.shape(),
@@ -190,6 +225,16 @@ PyObject* backward(PyObject*, PyObject* arguments) {
                           &create, &accumulate))
       throw PythonError();
     const std::vector<Tensor> roots = tensor_list(roots_object, "backward");
+    if (gradients != Py_None && !is_tensor(gradients)) {
+      const Py_ssize_t count = PySequence_Size(gradients);
+      checked(count < 0 ? -1 : 0);
+      if (count != static_cast<Py_ssize_t>(roots.size()))
+        fail(ErrorKind::argument, "backward: ", count, " gradients were given for ", roots.size(),
+             " tensors. Expected one each. Fix: pass a gradient, or None, for every tensor.");
+    } else if (is_tensor(gradients) && roots.size() != 1) {
+      fail(ErrorKind::argument, "backward: one gradient was given for ", roots.size(),
+           " tensors. Expected one each. Fix: pass a list of gradients.");
+    }
     const std::vector<Tensor> inputs = tensor_list(inputs_object, "grad");
     std::vector<Tensor> starts;
     for (size_t i = 0; i < roots.size(); ++i) {
@@ -203,7 +248,7 @@ PyObject* backward(PyObject*, PyObject* arguments) {
     const BackwardOptions options{retain != 0, create != 0, accumulate != 0};
     std::vector<Tensor> results;
     {
-      ReleaseGil release(!thread_state().observers);
+      ReleaseGil release(true);
       results = run_backward(roots, starts, inputs, options);
     }
     Owned list = checked(PyList_New(0));
@@ -229,13 +274,14 @@ PyObject* add_hook(PyObject*, PyObject* arguments) {
     if (!PyArg_ParseTuple(arguments, "OO", &object, &hook)) throw PythonError();
     const Tensor x = require_tensor(object, "register_hook");
     if (!x.requires_grad())
-      fail(ErrorKind::gradient, "register_hook: the tensor does not require grad. Expected one that "
+      fail(ErrorKind::gradient,
+           "register_hook: the tensor does not require grad. Expected one that "
            "does. Fix: call requires_grad_() first.");
     if (const NodeRef node = grad_fn(x)) {
-      if (!node->hooks) node->hooks = new std::vector<std::pair<int, void*>>;
-      node->hooks->emplace_back(x.impl()->autograd->output, Py_NewRef(hook));
+      if (!node->hooks) node->hooks = new Hooks;
+      node->hooks->push_back({x.impl()->autograd->output, Py_NewRef(hook)});
     } else {
-      autograd_meta(x).hooks.push_back(Py_NewRef(hook));
+      autograd_meta(x).hooks.push_back({0, Py_NewRef(hook)});
     }
     Py_RETURN_NONE;
   });
@@ -245,13 +291,13 @@ PyObject* remove_hook(PyObject*, PyObject* arguments) {
     PyObject *object, *hook;
     if (!PyArg_ParseTuple(arguments, "OO", &object, &hook)) throw PythonError();
     const Tensor x = require_tensor(object, "remove_hook");
-    const auto drop = [&](void* candidate) {
-      if (candidate != hook) return false;
+    // The caller holds `hook`, so dropping the list's reference runs nobody's code.
+    const auto drop = [&](const Hook& candidate) {
+      if (candidate.function != hook) return false;
       Py_DECREF(hook);
       return true;
     };
-    if (const NodeRef node = grad_fn(x); node && node->hooks)
-      std::erase_if(*node->hooks, [&](const auto& entry) { return drop(entry.second); });
+    if (const NodeRef node = grad_fn(x); node && node->hooks) std::erase_if(*node->hooks, drop);
     if (x.impl()->autograd) std::erase_if(x.impl()->autograd->hooks, drop);
     Py_RETURN_NONE;
   });
@@ -262,15 +308,16 @@ PyObject* grad_enabled(PyObject*, PyObject*) {
 }
 PyObject* set_grad_enabled(PyObject*, PyObject* argument) {
   const bool previous = thread_state().grad_enabled;
-  thread_state().grad_enabled = PyObject_IsTrue(argument) == 1;
+  const int wanted = PyObject_IsTrue(argument);
+  if (wanted < 0) return nullptr;
+  thread_state().grad_enabled = wanted == 1;
   return PyBool_FromLong(previous);
 }
 
 // --- nodes ---------------------------------------------------------------------------------------
 
 struct NodeObject {
-  PyObject_HEAD
-  Node* node;  // counted
+  PyObject_HEAD Node* node;  // counted
 };
 PyTypeObject* node_type = nullptr;
 
@@ -282,14 +329,15 @@ PyObject* node_object(NodeRef node) {
   return reinterpret_cast<PyObject*>(object);
 }
 void node_dealloc(PyObject* self) {
-  { const NodeRef last = NodeRef::adopt(reinterpret_cast<NodeObject*>(self)->node); }
+  {
+    const NodeRef last = NodeRef::adopt(reinterpret_cast<NodeObject*>(self)->node);
+  }
   PyTypeObject* type = Py_TYPE(self);
   PyObject_Free(self);
   Py_DECREF(type);
 }
 PyObject* node_name(PyObject* self, void*) {
-  return PyUnicode_FromString(
-      reinterpret_cast<NodeObject*>(self)->node->operation->name.c_str());
+  return PyUnicode_FromString(reinterpret_cast<NodeObject*>(self)->node->operation->name.c_str());
 }
 PyObject* node_next(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
@@ -298,15 +346,16 @@ PyObject* node_next(PyObject* self, void*) {
     for (int i = 0; i < node.edges.size(); ++i) {
       const Edge& edge = node.edges[i];
       Owned target = edge.leaf ? checked(wrap(edge.leaf)) : checked(node_object(edge.node));
-      PyTuple_SET_ITEM(tuple.get(), i,
-                       checked(Py_BuildValue("(Oi)", target.get(), edge.output)).release());
+      PyTuple_SET_ITEM(
+          tuple.get(), i,
+          checked(Py_BuildValue("(Oi)", target.get(), edge.leaf ? 0 : edge.output)).release());
     }
     return tuple.release();
   });
 }
 PyObject* node_repr(PyObject* self) {
-  return PyUnicode_FromFormat(
-      "<Node %s>", reinterpret_cast<NodeObject*>(self)->node->operation->name.c_str());
+  return PyUnicode_FromFormat("<Node %s>",
+                              reinterpret_cast<NodeObject*>(self)->node->operation->name.c_str());
 }
 PyGetSetDef node_attributes[] = {
     {"name", node_name, nullptr, "The operation that was recorded.", nullptr},
@@ -322,24 +371,33 @@ PyType_Spec node_spec = {"samara.autograd.Node", sizeof(NodeObject), 0,
                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, node_slots};
 
 PyObject* grad_fn_of(PyObject*, PyObject* argument) {
-  return guarded([&]() -> PyObject* { return node_object(grad_fn(require_tensor(argument, "grad_fn"))); });
+  return guarded(
+      [&]() -> PyObject* { return node_object(grad_fn(require_tensor(argument, "grad_fn"))); });
 }
 
-// --- observers -------------------------------------------------------------------------------------
+// --- observers
+// -------------------------------------------------------------------------------------
 
 class PythonObserver final : public Observer {
  public:
   PythonObserver(PyObject* before, PyObject* after)
       : before_(Owned::borrow(before)), after_(Owned::borrow(after)) {}
+  ~PythonObserver() override {
+    AcquireGil gil;
+    before_ = Owned();
+    after_ = Owned();
+  }
+  // From any thread: the stack of another thread keeps it, but it does nothing there any more.
+  void stop() { active_ = false; }
   void before(const Operation& operation, std::span<Value> values) override {
-    if (before_.get() == Py_None) return;
+    if (!active_ || before_.get() == Py_None) return;
     AcquireGil gil;
     const Owned arguments = arguments_list(values);
     checked(PyObject_CallFunction(before_.get(), "sO", operation.name.c_str(), arguments.get()));
   }
   void after(const Operation& operation, std::span<Value> values,
              std::span<Tensor> outputs) override {
-    if (after_.get() == Py_None) return;
+    if (!active_ || after_.get() == Py_None) return;
     AcquireGil gil;
     const Owned arguments = arguments_list(values);
     Owned results = checked(PyList_New(0));
@@ -357,33 +415,38 @@ class PythonObserver final : public Observer {
     return list;
   }
   Owned before_, after_;
+  std::atomic<bool> active_{true};
 };
 
 constexpr const char* observer_capsule = "samara.observer";
+using ObserverRef = std::shared_ptr<PythonObserver>;
+
+void stop(const ObserverRef& observer) {
+  observer->stop();
+  pop_observer(observer.get());
+}
+
 PyObject* push(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *before, *after;
     if (!PyArg_ParseTuple(arguments, "OO", &before, &after)) throw PythonError();
-    auto observer = std::make_unique<PythonObserver>(before, after);
-    push_observer(observer.get());
-    PyObject* capsule = PyCapsule_New(observer.get(), observer_capsule, [](PyObject* self) {
-      auto* held = static_cast<PythonObserver*>(PyCapsule_GetPointer(self, observer_capsule));
-      pop_observer(held);
-      delete held;
-    });
-    if (!capsule) {
-      pop_observer(observer.get());
-      throw PythonError();
-    }
-    static_cast<void>(observer.release());
-    return capsule;
+    auto held = std::make_unique<ObserverRef>(std::make_shared<PythonObserver>(before, after));
+    Owned capsule = checked(PyCapsule_New(held.get(), observer_capsule, [](PyObject* self) {
+      auto* owned = static_cast<ObserverRef*>(PyCapsule_GetPointer(self, observer_capsule));
+      stop(*owned);
+      delete owned;
+    }));
+    push_observer(*held.release());
+    return capsule.release();
   });
 }
 PyObject* pop(PyObject*, PyObject* capsule) {
-  auto* observer = static_cast<PythonObserver*>(PyCapsule_GetPointer(capsule, observer_capsule));
-  if (!observer) return nullptr;
-  pop_observer(observer);
-  Py_RETURN_NONE;
+  return guarded([&]() -> PyObject* {
+    auto* held = static_cast<ObserverRef*>(PyCapsule_GetPointer(capsule, observer_capsule));
+    if (!held) throw PythonError();
+    stop(*held);
+    Py_RETURN_NONE;
+  });
 }
 
 PyMethodDef functions[] = {

@@ -1,6 +1,7 @@
 // Memory shared with others: the buffer protocol and DLPack, both ways and without copies.
 #include <array>
 #include <memory>
+#include <new>
 
 #include "bind/dlpack.h"
 #include "bind/objects.h"
@@ -14,7 +15,7 @@ constexpr std::array<const char*, kDTypeCount> buffer_formats = {
     "?", "B", "H", "I", "Q", "b", "h", "i", "q", "e", nullptr, "f", "d", "Zf", "Zd"};
 
 struct BufferShape {
-  Tensor tensor;
+  StorageRef storage;  // not the tensor, whose memory may be exchanged
   Py_ssize_t shape[kMaxRank];
   Py_ssize_t strides[kMaxRank];
 };
@@ -46,7 +47,7 @@ dlpack::DataType dlpack_dtype(DType dtype) {
 template <class ManagedTensor>
 struct Export {
   ManagedTensor managed;
-  samara::Tensor tensor;
+  StorageRef storage;  // not the tensor, whose memory may be exchanged
   int64_t shape[kMaxRank];
   int64_t strides[kMaxRank];
 };
@@ -54,13 +55,13 @@ struct Export {
 template <class ManagedTensor>
 ManagedTensor* export_tensor(const samara::Tensor& x) {
   auto exported = std::make_unique<Export<ManagedTensor>>();
-  exported->tensor = x;
+  exported->storage = x.impl()->storage;
   for (int i = 0; i < x.rank(); ++i) {
     exported->shape[i] = x.size(i);
     exported->strides[i] = x.stride(i);
   }
-  exported->managed.tensor = {x.address(),       {dlpack::kCpu, 0},  x.rank(), dlpack_dtype(x.dtype()),
-                              exported->shape,   exported->strides, 0};
+  exported->managed.tensor = {x.address(),     {dlpack::kCpu, 0}, x.rank(), dlpack_dtype(x.dtype()),
+                              exported->shape, exported->strides, 0};
   exported->managed.context = exported.get();
   exported->managed.deleter = [](ManagedTensor* managed) {
     delete static_cast<Export<ManagedTensor>*>(managed->context);
@@ -77,6 +78,14 @@ void drop_capsule(PyObject* capsule) {
   if (managed && managed->deleter) managed->deleter(managed);
 }
 
+template <class ManagedTensor, bool versioned>
+PyObject* capsule_of(ManagedTensor* managed) {
+  PyObject* capsule = PyCapsule_New(managed, versioned ? "dltensor_versioned" : "dltensor",
+                                    drop_capsule<ManagedTensor, versioned>);
+  if (!capsule) managed->deleter(managed);
+  return capsule;
+}
+
 // to_dlpack(tensor, versioned, copied)
 PyObject* to_dlpack(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
@@ -90,18 +99,51 @@ PyObject* to_dlpack(PyObject*, PyObject* arguments) {
     x.address();  // fails for a shape without memory
     if (!versioned) {
       if (x.impl()->storage->read_only)
-        fail(ErrorKind::argument, "__dlpack__: the memory is read-only, which this version of the "
+        fail(ErrorKind::argument,
+             "__dlpack__: the memory is read-only, which this version of the "
              "protocol cannot say. Expected max_version=(1, 0). Fix: share x.clone().");
       auto* managed = export_tensor<dlpack::Managed>(x);
-      return PyCapsule_New(managed, "dltensor", drop_capsule<dlpack::Managed, false>);
+      return capsule_of<dlpack::Managed, false>(managed);
     }
     auto* managed = export_tensor<dlpack::ManagedVersioned>(x);
     managed->version = {1, 0};
-    managed->flags = (x.impl()->storage->read_only ? dlpack::kReadOnly : 0) |
-                     (copied ? dlpack::kCopied : 0);
-    return PyCapsule_New(managed, "dltensor_versioned",
-                         drop_capsule<dlpack::ManagedVersioned, true>);
+    managed->flags =
+        (x.impl()->storage->read_only ? dlpack::kReadOnly : 0) | (copied ? dlpack::kCopied : 0);
+    return capsule_of<dlpack::ManagedVersioned, true>(managed);
   });
+}
+
+// --- memory of others ---------------------------------------------------------------------------
+
+// A tensor over foreign memory whose element (0, ..., 0) is at `first`. What strides of any sign
+// reach is the storage, so that views stay inside it.
+samara::Tensor share(std::string_view place, void* first, const Dims& shape, Dims strides,
+                     DType dtype, bool read_only, void (*release)(void*), void* context) {
+  const int64_t item = itemsize(dtype);
+  const int64_t elements = checked_element_count(shape);
+  int64_t low = 0, high = 0;
+  bool representable = true;
+  for (int i = 0; i < shape.size(); ++i) {
+    // Steps that nobody takes may be of any size, and must not overflow later.
+    if (shape[i] <= 1 || elements == 0) strides[i] = 1;
+    int64_t reach = 0;
+    if (elements == 0 || __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
+        __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high))
+      representable = elements == 0 && representable;
+  }
+  representable = representable && low > -(int64_t{1} << 58) && high < (int64_t{1} << 58);
+  if (!representable || (elements > 0 && !first))
+    fail(ErrorKind::argument, place, ": memory of shape ", shape, " and strides ", strides,
+         first ? " is larger than can be addressed" : " has no address",
+         ". Expected existing memory. Fix: copy the array first.");
+  if (reinterpret_cast<uintptr_t>(first) % static_cast<uintptr_t>(std::min<int64_t>(item, 8)) != 0)
+    fail(ErrorKind::argument, place, ": the memory is not aligned to its elements of ", item,
+         " bytes. Expected aligned memory. Fix: copy the array first.");
+  const auto bytes = static_cast<size_t>(elements == 0 ? 0 : (high - low + 1) * item);
+  StorageRef storage =
+      borrow_storage(static_cast<char*>(first) + low * item, bytes, Device{}, release, context);
+  storage->read_only = read_only;
+  return from_storage(std::move(storage), shape, strides, -low, dtype);
 }
 
 // --- DLPack in ---------------------------------------------------------------------------------
@@ -125,24 +167,26 @@ samara::Tensor import_tensor(ManagedTensor* managed, bool read_only) {
     fail(ErrorKind::device, "from_dlpack: the memory is on DLPack device type ", t.device.type,
          ". Expected the CPU (1). Fix: move it to the CPU first.");
   const DType dtype = dtype_from_dlpack(t.dtype);
+  if (t.rank < 0 || (t.rank > 0 && !t.shape))
+    fail(ErrorKind::argument, "from_dlpack: the tensor has rank ", t.rank, " and ",
+         t.shape ? "a" : "no", " shape. Expected a shape of that rank. Fix: correct the producer.");
   Dims shape, strides;
   for (int i = 0; i < t.rank; ++i) shape.push_back(t.shape[i]);
   if (t.strides)
     for (int i = 0; i < t.rank; ++i) strides.push_back(t.strides[i]);
   else
     strides = contiguous_strides(shape);
-  const auto bytes = static_cast<size_t>(checked_element_count(shape) * itemsize(dtype));
-  StorageRef storage = borrow_storage(
-      static_cast<char*>(t.data) + t.byte_offset, bytes, Device{},
+  char* first = t.data ? static_cast<char*>(t.data) + t.byte_offset : nullptr;
+  return share(
+      "from_dlpack", first, shape, strides, dtype, read_only,
       [](void* context) {
+        if (!Py_IsInitialized()) return;
         // The producer's deleter may touch Python objects.
         AcquireGil gil;
         auto* owned = static_cast<ManagedTensor*>(context);
         if (owned->deleter) owned->deleter(owned);
       },
       managed);
-  storage->read_only = read_only;
-  return from_storage(std::move(storage), shape, strides, 0, dtype);
 }
 
 PyObject* from_dlpack_capsule(PyObject*, PyObject* capsule) {
@@ -159,7 +203,8 @@ PyObject* from_dlpack_capsule(PyObject*, PyObject* capsule) {
       return wrap(x);
     }
     if (!PyCapsule_IsValid(capsule, "dltensor"))
-      fail(ErrorKind::argument, "from_dlpack: the capsule is not a DLPack tensor, or was used "
+      fail(ErrorKind::argument,
+           "from_dlpack: the capsule is not a DLPack tensor, or was used "
            "already. Expected a fresh capsule. Fix: pass the array itself.");
     auto* managed = static_cast<dlpack::Managed*>(PyCapsule_GetPointer(capsule, "dltensor"));
     const samara::Tensor x = import_tensor(managed, false);
@@ -174,21 +219,22 @@ PyObject* from_buffer(PyObject*, PyObject* arguments) {
     PyObject *object, *dtype_given;
     if (!PyArg_ParseTuple(arguments, "OO", &object, &dtype_given)) throw PythonError();
     DType dtype;
-    if (!convert_dtype(dtype_given, dtype)) throw PythonError();
-    auto view = std::make_unique<Py_buffer>();
-    if (PyObject_GetBuffer(object, view.get(), PyBUF_STRIDED_RO) < 0) throw PythonError();
-    const auto release = [](void* context) {
-      AcquireGil gil;
-      auto* held = static_cast<Py_buffer*>(context);
-      PyBuffer_Release(held);
-      delete held;
+    if (!convert_dtype(dtype_given, dtype))
+      fail(ErrorKind::dtype, "from_numpy: a ", type_name(dtype_given),
+           " was given as the dtype. Expected e.g. samara.float32. Fix: pass a dtype.");
+    struct Closer {
+      void operator()(Py_buffer* view) const {
+        PyBuffer_Release(view);  // does nothing for one that was never filled
+        delete view;
+      }
     };
-    Py_buffer* held = view.release();
-    StorageRef storage = borrow_storage(held->buf, static_cast<size_t>(held->len), Device{},
-                                        release, held);
-    storage->read_only = held->readonly;
+    std::unique_ptr<Py_buffer, Closer> held(new Py_buffer{});
+    if (PyObject_GetBuffer(object, held.get(), PyBUF_STRIDED_RO) < 0) throw PythonError();
     Dims shape, strides;
     const int64_t item = itemsize(dtype);
+    if (held->itemsize != item)
+      fail(ErrorKind::dtype, "from_numpy: elements of ", held->itemsize, " bytes were given as ",
+           name(dtype), ". Expected ", item, " bytes. Fix: pass the matching dtype.");
     for (int i = 0; i < held->ndim; ++i) {
       shape.push_back(held->shape[i]);
       if (held->strides[i] % item != 0)
@@ -197,11 +243,16 @@ PyObject* from_buffer(PyObject*, PyObject* arguments) {
              ". Expected whole elements. Fix: copy the array first.");
       strides.push_back(held->strides[i] / item);
     }
-    if (held->itemsize != item)
-      fail(ErrorKind::dtype, "from_numpy: elements of ", held->itemsize,
-           " bytes were given as ", name(dtype), ". Expected ", item,
-           " bytes. Fix: pass the matching dtype.");
-    return wrap(from_storage(std::move(storage), shape, strides, 0, dtype));
+    const samara::Tensor shared = share(
+        "from_numpy", held->buf, shape, strides, dtype, held->readonly,
+        [](void* context) {
+          if (!Py_IsInitialized()) return;
+          AcquireGil gil;
+          Closer()(static_cast<Py_buffer*>(context));
+        },
+        held.get());
+    static_cast<void>(held.release());
+    return wrap(shared);
   });
 }
 
@@ -229,6 +280,29 @@ PyMethodDef functions[] = {
 
 }  // namespace
 
+namespace {
+
+bool is_column_major(const samara::Tensor& x) {
+  int64_t expected = 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.size(i) != 1 && x.stride(i) != expected) return false;
+    expected *= x.size(i);
+  }
+  return true;
+}
+
+// Whether the consumer, who may not look at strides, would read the right places.
+bool layout_fits(const samara::Tensor& x, int flags) {
+  const auto asks = [&](int request) { return (flags & request) == request; };
+  const bool rows = x.is_contiguous(), columns = x.elements() == 0 || is_column_major(x);
+  if (asks(PyBUF_C_CONTIGUOUS) && !rows) return false;
+  if (asks(PyBUF_F_CONTIGUOUS) && !columns) return false;
+  if (asks(PyBUF_ANY_CONTIGUOUS) && !rows && !columns) return false;
+  return asks(PyBUF_STRIDES) || rows;
+}
+
+}  // namespace
+
 int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   view->obj = nullptr;
   const samara::Tensor x = unwrap(self);
@@ -245,13 +319,17 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     problem = "the tensor is not on the CPU. Fix: use x.to('cpu').";
   else if (writable && x.impl()->storage->read_only)
     problem = "the memory is read-only. Fix: use x.clone().";
-  else if (!(flags & PyBUF_STRIDES) && !x.is_contiguous())
+  else if (!layout_fits(x, flags))
     problem = "the tensor is not contiguous. Fix: use x.contiguous().";
   if (problem) {
     PyErr_SetString(PyExc_BufferError, problem);
     return -1;
   }
-  auto* held = new BufferShape{x, {}, {}};
+  auto* held = new (std::nothrow) BufferShape{x.impl()->storage, {}, {}};
+  if (!held) {
+    PyErr_NoMemory();
+    return -1;
+  }
   for (int i = 0; i < x.rank(); ++i) {
     held->shape[i] = x.size(i);
     held->strides[i] = x.stride(i) * itemsize(x.dtype());
@@ -270,7 +348,9 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
   return 0;
 }
 
-void release_buffer(PyObject*, Py_buffer* view) { delete static_cast<BufferShape*>(view->internal); }
+void release_buffer(PyObject*, Py_buffer* view) {
+  delete static_cast<BufferShape*>(view->internal);
+}
 
 void add_interchange_functions(PyObject* module) {
   checked(PyModule_AddFunctions(module, functions));

@@ -68,6 +68,7 @@ bool convert_whole(PyObject* object, int64_t& value) {
   if (PyBool_Check(object) || !PyIndex_Check(object)) return false;
   const Owned index(PyNumber_Index(object));
   if (!index) {
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
     PyErr_Clear();
     return false;
   }
@@ -97,6 +98,7 @@ void convert_argument(const Operation& operation, const Parameter& parameter, Py
       if (is_tensor(given) || PyUnicode_Check(given)) break;
       const Owned items(PySequence_Fast(given, ""));
       if (!items) {
+        if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
         PyErr_Clear();
         break;
       }
@@ -122,7 +124,11 @@ void convert_argument(const Operation& operation, const Parameter& parameter, Py
         PyErr_Clear();
       }
       if (!good && std::string_view(type_name(given)) == "numpy.bool") good = true;
-      if (good) value = Value(PyObject_IsTrue(given) == 1);
+      if (good) {
+        const int truth = PyObject_IsTrue(given);
+        checked(truth);
+        value = Value(truth == 1);
+      }
       break;
     }
     case ParameterType::integer: {
@@ -327,6 +333,9 @@ PyObject* operation_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
       throw PythonError();
     auto operation = std::make_unique<Operation>();
     parse_signature(signature, *operation);
+    if (operation->parameters.size() > 32)
+      fail(ErrorKind::argument, "operation: ", operation->parameters.size(),
+           " parameters are declared. Expected at most 32. Fix: pass several in one.");
     if (name) operation->name = name;
     operation->native = find_native(native);
     if (!operation->native)

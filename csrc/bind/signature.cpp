@@ -32,6 +32,7 @@ std::string_view trim(std::string_view text) {
 }
 
 Value parse_default(std::string_view signature, std::string_view text, ParameterType type) {
+  if (text.empty()) bad_signature(signature, signature);
   if (text == "None") return Value();
   if (text == "True") return Value(true);
   if (text == "False") return Value(false);

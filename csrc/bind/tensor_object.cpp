@@ -19,8 +19,10 @@ PyObject* wrap_as(PyTypeObject* type, Tensor tensor) {
 
 PyObject* wrap(Tensor tensor) {
   if (!tensor) Py_RETURN_NONE;
-  if (void* existing = tensor.impl()->python_object)
-    return Py_NewRef(static_cast<PyObject*>(existing));
+  // An object without references is being deallocated and must not come back to life.
+  if (PyObject* existing = static_cast<PyObject*>(tensor.impl()->python_object);
+      existing && Py_REFCNT(existing) > 0)
+    return Py_NewRef(existing);
   return wrap_as(tensor_type, std::move(tensor));
 }
 
@@ -72,9 +74,10 @@ PyObject* tensor_new(PyTypeObject* type, PyObject* arguments, PyObject*) {
 void tensor_dealloc(PyObject* self) {
   TensorObject* object = reinterpret_cast<TensorObject*>(self);
   PyTypeObject* type = Py_TYPE(self);
+  // Callbacks of weak references may see the tensor again, then through a new object.
+  if (object->impl && object->impl->python_object == self) object->impl->python_object = nullptr;
   if (object->weak_references) PyObject_ClearWeakRefs(self);
   if (object->impl) {
-    object->impl->python_object = nullptr;
     const Tensor last = Tensor::adopt(std::exchange(object->impl, nullptr));
   }
   type->tp_free(self);
@@ -138,7 +141,8 @@ PyObject* unary_slot(PyObject* x) {
   return unary(operation, x);
 }
 template <Name name>
-PyObject* power_slot(PyObject* a, PyObject* b, PyObject*) {
+PyObject* power_slot(PyObject* a, PyObject* b, PyObject* modulus) {
+  if (modulus != Py_None) Py_RETURN_NOTIMPLEMENTED;
   return binary_slot<name>(a, b);
 }
 template <Name name>
@@ -243,15 +247,14 @@ int set_requires_grad_attribute(PyObject* self, PyObject* value, void*) {
 }
 PyObject* get_grad(PyObject* self, void*) {
   return guarded([&]() -> PyObject* {
-    const AutogradMeta* meta = unwrap(self).impl()->autograd;
-    return wrap(meta ? meta->grad : Tensor());
+    return wrap(load_grad(unwrap(self)));
   });
 }
 int set_grad(PyObject* self, PyObject* value, void*) {
   return guarded<int>(-1, [&] {
     const Tensor x = unwrap(self);
     if (!value || value == Py_None) {
-      if (x.impl()->autograd) autograd_meta(x).grad = Tensor();
+      exchange_grad(x, Tensor());
       return 0;
     }
     const Tensor grad = require_tensor(value, "grad");
@@ -259,7 +262,10 @@ int set_grad(PyObject* self, PyObject* value, void*) {
       fail(ErrorKind::shape, "grad: a gradient of shape ", grad.shape(), " and dtype ",
            name(grad.dtype()), " was assigned to a tensor of shape ", x.shape(), " and dtype ",
            name(x.dtype()), ". Expected the same shape, dtype and device. Fix: convert it first.");
-    autograd_meta(x).grad = grad;
+    if (grad.impl() == x.impl())
+      fail(ErrorKind::argument, "grad: a tensor was assigned as its own gradient. Expected another "
+           "tensor. Fix: assign x.detach().clone().");
+    exchange_grad(x, grad);
     return 0;
   });
 }
@@ -273,17 +279,11 @@ PyObject* get_data(PyObject* self, void*) {
 int set_data(PyObject* self, PyObject* value, void*) {
   return guarded<int>(-1, [&] {
     const Tensor x = unwrap(self);
+    if (!value)
+      fail(ErrorKind::dtype, "data: the memory of a tensor cannot be deleted. Expected an assignment. "
+           "Fix: assign another tensor.");
     const Tensor other = require_tensor(value, "data");
-    TensorImpl& target = *x.impl();
-    const TensorImpl& source = *other.impl();
-    target.storage = source.storage;
-    target.shape = source.shape;
-    target.strides = source.strides;
-    target.offset = source.offset;
-    target.elements = source.elements;
-    target.dtype = source.dtype;
-    target.device = source.device;
-    target.contiguous = source.contiguous;
+    exchange_data(x, other);
     return 0;
   });
 }

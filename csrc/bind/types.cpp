@@ -185,6 +185,16 @@ bool convert_device(PyObject* object, Device& device) {
   return true;
 }
 
+namespace {
+
+// A TypeError says that an object is no such number; any other exception is the user's own.
+void clear_type_error() {
+  if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw PythonError();
+  PyErr_Clear();
+}
+
+}  // namespace
+
 bool convert_number(PyObject* object, Value& value) {
   if (PyFloat_Check(object)) {
     value = Value(PyFloat_AS_DOUBLE(object));
@@ -201,7 +211,7 @@ bool convert_number(PyObject* object, Value& value) {
       // Up to 2^64 - 1 keeps its bits, which is what uint64 needs.
       const unsigned long long bits = PyLong_AsUnsignedLongLong(object);
       if (!PyErr_Occurred()) {
-        value = Value(static_cast<int64_t>(bits));
+        value = Value::from_unsigned(bits);
         return true;
       }
       PyErr_Clear();
@@ -222,11 +232,13 @@ bool convert_number(PyObject* object, Value& value) {
   if (PyIndex_Check(object)) {
     const Owned whole(PyNumber_Index(object));
     if (whole) return convert_number(whole.get(), value);
-    PyErr_Clear();
+    clear_type_error();
   }
   const PyNumberMethods* methods = Py_TYPE(object)->tp_as_number;
   if (methods && methods->nb_bool && std::string_view(type_name(object)).find("bool") != std::string_view::npos) {
-    value = Value(PyObject_IsTrue(object) == 1);
+    const int truth = PyObject_IsTrue(object);
+    checked(truth);
+    value = Value(truth == 1);
     return true;
   }
   if (std::string_view(type_name(object)).find("complex") != std::string_view::npos) {
@@ -236,7 +248,7 @@ bool convert_number(PyObject* object, Value& value) {
       value = Value(std::complex<double>(number.real, number.imag));
       return true;
     }
-    PyErr_Clear();
+    clear_type_error();
   }
   if (methods && methods->nb_float) {
     const double number = PyFloat_AsDouble(object);
@@ -244,7 +256,7 @@ bool convert_number(PyObject* object, Value& value) {
       value = Value(number);
       return true;
     }
-    PyErr_Clear();
+    clear_type_error();
   }
   return false;
 }
@@ -259,16 +271,16 @@ bool convert_integers(PyObject* object, Dims& dims) {
     return true;
   };
   if (PyTuple_Check(object) || PyList_Check(object)) {
-    const Py_ssize_t size = PySequence_Fast_GET_SIZE(object);
-    for (Py_ssize_t i = 0; i < size; ++i)
-      if (!add(PySequence_Fast_GET_ITEM(object, i))) return false;
+    // An item's __index__ may change the list.
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(object); ++i)
+      if (!add(Owned::borrow(PySequence_Fast_GET_ITEM(object, i)).get())) return false;
     return true;
   }
   if (PyIndex_Check(object)) return add(object);
   if (PyUnicode_Check(object) || !PySequence_Check(object) || is_tensor(object)) return false;
   const Owned items(PySequence_Fast(object, ""));
   if (!items) {
-    PyErr_Clear();
+    clear_type_error();
     return false;
   }
   return convert_integers(items.get(), dims);
@@ -286,7 +298,9 @@ PyObject* number_object(const Value& value) {
     case ValueKind::boolean:
       return PyBool_FromLong(value.boolean());
     case ValueKind::integer:
-      return PyLong_FromLongLong(value.integer());
+      return value.beyond_int64()
+                 ? PyLong_FromUnsignedLongLong(static_cast<uint64_t>(value.integer()))
+                 : PyLong_FromLongLong(value.integer());
     case ValueKind::complex:
       return PyComplex_FromDoubles(value.complex().real(), value.complex().imag());
     default:

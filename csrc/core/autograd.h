@@ -1,6 +1,7 @@
 // Reverse-mode differentiation: the tape's nodes and the walk over them.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <span>
 #include <string>
@@ -26,25 +27,39 @@ struct Edge {
 
 struct SavedTensor {
   Tensor tensor;
-  uint32_t version = 0;
+  uint32_t version = 0;    // of the memory
+  uint32_t exchanges = 0;  // of the memory for other memory
 };
+
+// A Python callable, owned, that runs on the gradient of output `output` of a node (0 of a leaf).
+struct Hook {
+  int output;
+  void* function;
+};
+using Hooks = std::vector<Hook>;
 
 // One recorded call. Arguments that backward does not read are kept as shapes without memory.
 struct Node : ReferenceCounted {
   const Operation* operation = nullptr;
-  uint64_t sequence = 0;  // larger than that of every node it depends on
-  InlineList<Edge, 3> edges;          // one per tensor argument, lists flattened
+  uint64_t sequence = 0;      // larger than that of every node it depends on
+  InlineList<Edge, 3> edges;  // one per tensor argument, lists flattened
   InlineList<Value, 4> values;
   InlineList<SavedTensor, 2> checked;  // argument tensors whose version must not change
   InlineList<SavedTensor, 2> saved;
   InlineList<SavedTensor, 1> outputs;
-  bool released = false;
-  // Gradient hooks of tensors that are outputs of this node: (output, owned PyObject).
-  std::vector<std::pair<int, void*>>* hooks = nullptr;
+  // Gradient hooks of tensors that are outputs of this node; read and changed with Python's lock.
+  Hooks* hooks = nullptr;
 
   ~Node();
-  void release_saved();
+  // Backward passes that read the saved values now; several threads, or a hook that starts another
+  // pass, may be inside. False when the values are gone. The last one to leave frees them.
+  bool enter();
+  void leave(bool release);
   static void destroy(Node* node);
+
+ private:
+  static constexpr uint32_t kReleased = uint32_t{1} << 31;
+  std::atomic<uint32_t> readers_{0};
 };
 
 // A view remembers its base, so that writing through it reaches the base's history.
@@ -59,11 +74,18 @@ struct AutogradMeta {
   Tensor grad;
   ViewOf view;
   uint32_t generation = 0;  // how often in-place operations replaced the history
-  // Python callables run on the gradient, owned; see bind/autograd.cpp.
-  std::vector<void*> hooks;
+  Hooks hooks;
 };
 
 AutogradMeta& autograd_meta(const Tensor& x);
+// x.grad, which backward passes of several threads may be changing.
+Tensor load_grad(const Tensor& x);
+// Sets x.grad and returns the old one.
+Tensor exchange_grad(const Tensor& x, Tensor grad);
+// Sets x.grad unless there is one already; false when there is.
+bool place_grad(const Tensor& x, const Tensor& grad);
+// x shows the memory of `source` from now on: x.data = source.
+void exchange_data(const Tensor& x, const Tensor& source);
 void release_autograd(TensorImpl* impl);
 bool is_leaf(const Tensor& x);
 NodeRef grad_fn(const Tensor& x);
@@ -100,9 +122,10 @@ std::vector<Tensor> graph_leaves(const Tensor& root);
 // Calls a node's Python rule and the Python gradient hooks; installed by the binding.
 struct PythonHooks {
   void (*call_rule)(BackwardCall& call) = nullptr;
-  Tensor (*call_hooks)(std::span<void* const> hooks, Tensor gradient) = nullptr;
+  Tensor (*call_hooks)(const Hooks& hooks, int output, Tensor gradient) = nullptr;
   void (*drop)(void* object) = nullptr;
-  std::string (*current_line)() = nullptr;
+  // Lives as long as the process.
+  const std::string* (*current_line)() = nullptr;
 };
 PythonHooks& python_hooks();
 

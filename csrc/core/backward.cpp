@@ -25,6 +25,26 @@ struct LeafWork {
   bool hooked = false;
 };
 
+// Keeps the values that a node saved for as long as its rule runs.
+class Reading {
+ public:
+  Reading(Node& node, bool release) : node_(node), release_(release) {
+    if (node.enter()) return;
+    fail(ErrorKind::gradient, "backward: the graph through '", node.operation->name,
+         "' was freed by an earlier backward. Expected a graph that still holds its saved "
+         "tensors. Fix: run the forward pass again, or pass retain_graph=True the first time.");
+  }
+  ~Reading() { node_.leave(release_ && done_); }
+  void done() { done_ = true; }
+  Reading(const Reading&) = delete;
+  Reading& operator=(const Reading&) = delete;
+
+ private:
+  Node& node_;
+  const bool release_;
+  bool done_ = false;
+};
+
 class Walk {
  public:
   Walk(std::span<const Tensor> inputs, const BackwardOptions& options)
@@ -32,11 +52,15 @@ class Walk {
 
   std::vector<Tensor> run(std::span<const Tensor> roots, std::span<const Tensor> gradients) {
     GradMode mode(options_.create_graph);
-    for (const Tensor& root : roots) visit(edge_for(root));
+    // A hook may change the roots' history while the walk goes on: their edges keep the nodes
+    // alive.
+    std::vector<Edge> root_edges;
+    for (const Tensor& root : roots) root_edges.push_back(edge_for(root));
+    for (const Edge& edge : root_edges) visit(edge);
     collect();
     std::vector<Edge> input_edges;
     for (const Tensor& input : inputs_) input_edges.push_back(edge_for(input));
-    for (size_t i = 0; i < roots.size(); ++i) deliver(edge_for(roots[i]), gradients[i]);
+    for (size_t i = 0; i < roots.size(); ++i) deliver(root_edges[i], gradients[i]);
     std::vector<Tensor> results(inputs_.size());
     for (NodeWork* work : order_) {
       for (size_t i = 0; i < input_edges.size(); ++i)
@@ -103,9 +127,18 @@ class Walk {
     accumulate(found->second.sum, gradient);
   }
 
+  [[noreturn, gnu::cold]] static void exchanged(const Node& node, const Tensor& x) {
+    fail(ErrorKind::gradient, "backward: the memory under a tensor of shape ", x.shape(), " that '",
+         node.operation->name,
+         "' took was exchanged after the forward pass (x.data = ...). Expected the tensor of the "
+         "forward pass. Fix: exchange it before the forward pass or after backward.");
+  }
+
   static void check_version(const Node& node, const SavedTensor& saved) {
-    if (!saved.tensor.impl()->storage || saved.tensor.version() == saved.version) return;
-    const std::string* line = saved.tensor.impl()->storage->last_write;
+    if (!saved.tensor.impl()->storage) return;
+    if (saved.tensor.impl()->exchanges != saved.exchanges) exchanged(node, saved.tensor);
+    if (saved.tensor.version() == saved.version) return;
+    const std::string* line = saved.tensor.impl()->storage->last_write.load();
     fail(ErrorKind::gradient, "backward: a tensor of shape ", saved.tensor.shape(), " and dtype ",
          name(saved.tensor.dtype()), " that '", node.operation->name,
          "' needs for its gradient was changed in place after the forward pass",
@@ -116,10 +149,9 @@ class Walk {
   }
 
   void check(const Node& node) {
-    if (node.released)
-      fail(ErrorKind::gradient, "backward: the graph through '", node.operation->name,
-           "' was freed by an earlier backward. Expected a graph that still holds its saved "
-           "tensors. Fix: run the forward pass again, or pass retain_graph=True the first time.");
+    for (const Edge& edge : node.edges)
+      if (edge.leaf && static_cast<int>(edge.leaf.impl()->exchanges) != edge.output)
+        exchanged(node, edge.leaf);
     for (const SavedTensor& saved : node.checked) check_version(node, saved);
     for (const SavedTensor& saved : node.saved) check_version(node, saved);
     for (const SavedTensor& saved : node.outputs) check_version(node, saved);
@@ -146,6 +178,11 @@ class Walk {
     if (!gradient) return gradient;
     const Tensor& like = input_like(node, edge);
     if (!like) return gradient;
+    static_cast<void>(gradient.address());  // fails for a shape without data
+    if (!(gradient.device() == like.device()))
+      fail(ErrorKind::device, "backward: the gradient of '", node.operation->name, "' is on '",
+           to_text(gradient.device()), "' for an argument on '", to_text(like.device()),
+           "'. Expected one device. Fix: move the gradient with x.to(device).");
     if (!(gradient.shape() == like.shape())) gradient = sum_to(gradient, like.shape());
     if (gradient.dtype() != like.dtype()) gradient = cast(gradient, like.dtype());
     return gradient;
@@ -166,6 +203,7 @@ class Walk {
   void step(NodeWork& work) {
     Node& node = *work.node;
     if (work.outputs.empty()) return;
+    Reading reading(node, !options_.retain_graph && !options_.create_graph);
     check(node);
     // Several outputs: those nobody used contribute zeros.
     if (node.outputs.size() > 1) {
@@ -186,21 +224,18 @@ class Walk {
       if (!node.edges[i].valid()) continue;
       deliver(node.edges[i], conform(node, i, std::move(results[i])));
     }
-    if (!options_.retain_graph && !options_.create_graph) node.release_saved();
+    reading.done();
   }
 
   static Tensor run_node_hooks(const Node& node, int output, Tensor gradient) {
     if (!node.hooks || !gradient) return gradient;
-    for (const auto& [index, hook] : *node.hooks)
-      if (index == output)
-        gradient = python_hooks().call_hooks(std::span<void* const>(&hook, 1), std::move(gradient));
-    return gradient;
+    return python_hooks().call_hooks(*node.hooks, output, std::move(gradient));
   }
 
   Tensor run_hooks(LeafWork& work) {
     const AutogradMeta* meta = work.leaf.impl()->autograd;
     if (meta && !meta->hooks.empty() && !work.hooked) {
-      work.sum = python_hooks().call_hooks(meta->hooks, std::move(work.sum));
+      work.sum = python_hooks().call_hooks(meta->hooks, 0, std::move(work.sum));
       work.hooked = true;
     }
     return work.sum;
@@ -209,21 +244,23 @@ class Walk {
   void accumulate_into_leaf(LeafWork& work) {
     Tensor gradient = run_hooks(work);
     work.sum = Tensor();
-    AutogradMeta& meta = autograd_meta(work.leaf);
-    if (!meta.grad) {
-      // Another holder of the same tensor must not see later accumulation.
-      const bool shared = gradient.impl()->reference_count() > 1 ||
-                          gradient.impl()->storage->reference_count() > 1;
-      if (!options_.create_graph && (shared || !gradient.is_contiguous()))
-        gradient = clone(gradient);
-      meta.grad = std::move(gradient);
-      return;
+    // Several threads may add to one leaf: each takes the sum away, adds to it and puts it back.
+    for (bool owned = options_.create_graph;; owned = true) {
+      if (const Tensor sum = exchange_grad(work.leaf, Tensor())) {
+        try {
+          gradient = options_.create_graph ? add(sum, gradient) : add_in_place(sum, gradient);
+        } catch (...) {
+          place_grad(work.leaf, sum);
+          throw;
+        }
+      } else if (!owned) {
+        // Another holder of the same tensor must not see later accumulation.
+        const bool shared = gradient.impl()->reference_count() > 1 ||
+                            gradient.impl()->storage->reference_count() > 1;
+        if (shared || !gradient.is_contiguous()) gradient = clone(gradient);
+      }
+      if (place_grad(work.leaf, gradient)) return;
     }
-    if (options_.create_graph) {
-      meta.grad = add(meta.grad, gradient);
-      return;
-    }
-    add_in_place(meta.grad, gradient);
   }
 
   const BackwardOptions& options_;

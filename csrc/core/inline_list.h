@@ -33,7 +33,9 @@ class InlineList {
   template <class... Arguments>
   T& emplace_back(Arguments&&... arguments) {
     if (size_ == capacity_) grow();
-    return *new (items_ + size_++) T(std::forward<Arguments>(arguments)...);
+    T* item = new (items_ + size_) T(std::forward<Arguments>(arguments)...);
+    ++size_;  // after the constructor, which may throw
+    return *item;
   }
   void push_back(T item) { emplace_back(std::move(item)); }
   void resize(int size) {

@@ -17,13 +17,14 @@ std::map<std::string_view, NativeOperation>& natives() {
 
 class ObserverPause {
  public:
-  ObserverPause() : saved_(thread_state().observers) { thread_state().observers = nullptr; }
-  ~ObserverPause() { thread_state().observers = saved_; }
+  ObserverPause() { thread_state().paused = std::exchange(thread_state().observers, nullptr); }
+  ~ObserverPause() {
+    Observers* stack = std::exchange(thread_state().paused, nullptr);
+    if (stack->empty()) delete std::exchange(stack, nullptr);
+    thread_state().observers = stack;
+  }
   ObserverPause(const ObserverPause&) = delete;
   ObserverPause& operator=(const ObserverPause&) = delete;
-
- private:
-  std::vector<Observer*>* saved_;
 };
 
 void check_devices(const Operation& operation, std::span<const Value> values) {
@@ -78,10 +79,10 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
 
 [[gnu::noinline]] void run_observed(const Operation& operation, std::span<Value> values,
                                     Outputs& outputs) {
-  const std::vector<Observer*> observers = *thread_state().observers;
+  const Observers observers = *thread_state().observers;
   // An observer's own operations are not observed.
   ObserverPause pause;
-  for (Observer* observer : observers) observer->before(operation, values);
+  for (const auto& observer : observers) observer->before(operation, values);
   run(operation, values, outputs);
   for (auto it = observers.rbegin(); it != observers.rend(); ++it)
     (*it)->after(operation, values, outputs.span());
@@ -102,6 +103,12 @@ std::vector<std::string> native_names() {
   return names;
 }
 
+void Call::too_few() const {
+  fail(ErrorKind::argument, name(), ": called with ", values.size(),
+       " arguments, and the native operation reads more. Expected the parameters of the native "
+       "operation. Fix: correct the signature.");
+}
+
 const Tensor& Call::tensor(int i) const {
   const Value& value = (*this)[i];
   if (!value.is_tensor())
@@ -110,21 +117,28 @@ const Tensor& Call::tensor(int i) const {
   return value.tensor();
 }
 
-void push_observer(Observer* observer) {
-  ThreadState& state = thread_state();
-  if (!state.observers) state.observers = new std::vector<Observer*>;
-  state.observers->push_back(observer);
+namespace {
+
+Observers*& stack_of(ThreadState& state) { return state.paused ? state.paused : state.observers; }
+
+}  // namespace
+
+void push_observer(std::shared_ptr<Observer> observer) {
+  Observers*& stack = stack_of(thread_state());
+  if (!stack) stack = new Observers;
+  stack->push_back(std::move(observer));
 }
 
-void pop_observer(Observer* observer) {
+void pop_observer(const Observer* observer) {
   ThreadState& state = thread_state();
-  if (!state.observers) return;
-  std::vector<Observer*>& stack = *state.observers;
-  const auto found = std::find(stack.rbegin(), stack.rend(), observer);
-  if (found != stack.rend()) stack.erase(std::next(found).base());
-  if (!stack.empty()) return;
-  delete state.observers;
-  state.observers = nullptr;
+  Observers*& stack = stack_of(state);
+  if (!stack) return;
+  const auto found = std::find_if(stack->rbegin(), stack->rend(),
+                                  [&](const auto& known) { return known.get() == observer; });
+  if (found == stack->rend()) return;
+  const std::shared_ptr<Observer> last = *found;  // its end may run Python
+  stack->erase(std::next(found).base());
+  if (stack->empty() && !state.paused) delete std::exchange(stack, nullptr);
 }
 
 void invoke(const Operation& operation, std::span<Value> values, Outputs& outputs) {

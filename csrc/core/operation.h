@@ -32,7 +32,11 @@ struct Call {
   InlineList<Tensor, 2> saved;
 
   std::string_view name() const;
-  const Value& operator[](int i) const { return values[static_cast<size_t>(i)]; }
+  const Value& operator[](int i) const {
+    if (static_cast<size_t>(i) >= values.size()) [[unlikely]]
+      too_few();
+    return values[static_cast<size_t>(i)];
+  }
   bool has(int i) const { return !(*this)[i].is_none(); }
   // The tensor at position i; fails when it is not one.
   const Tensor& tensor(int i) const;
@@ -42,6 +46,9 @@ struct Call {
   double real(int i) const { return (*this)[i].real(); }
   bool boolean(int i) const { return (*this)[i].boolean(); }
   void output(Tensor tensor) { outputs.push_back(std::move(tensor)); }
+
+ private:
+  [[noreturn, gnu::cold]] void too_few() const;
 };
 
 // What `backward` sees: the call's arguments, outputs and saved tensors, and the gradients.
@@ -133,16 +140,20 @@ class Observer {
                      std::span<Tensor> outputs) = 0;
 };
 
+using Observers = std::vector<std::shared_ptr<Observer>>;
+
 struct ThreadState {
   bool grad_enabled = true;
-  std::vector<Observer*>* observers = nullptr;  // null when the stack is empty
+  Observers* observers = nullptr;  // null when the stack is empty, and while an observer runs
+  Observers* paused = nullptr;     // the stack while an observer runs
 };
 inline ThreadState& thread_state() {
   [[gnu::tls_model("initial-exec")]] static thread_local constinit ThreadState state;
   return state;
 }
-void push_observer(Observer* observer);
-void pop_observer(Observer* observer);
+// The stack of the calling thread; an observer that is not on it is not removed.
+void push_observer(std::shared_ptr<Observer> observer);
+void pop_observer(const Observer* observer);
 
 using Outputs = InlineList<Tensor, 2>;
 

@@ -38,7 +38,8 @@ Dims contiguous_strides(const Dims& shape) {
   int64_t step = 1;
   for (int i = shape.size() - 1; i >= 0; --i) {
     strides[i] = step;
-    step *= std::max<int64_t>(shape[i], 1);
+    // Only an empty tensor can get so far, and nobody follows its strides.
+    if (__builtin_mul_overflow(step, std::max<int64_t>(shape[i], 1), &step)) step = 1;
   }
   return strides;
 }
@@ -48,8 +49,8 @@ bool is_contiguous(const Dims& shape, const Dims& strides) {
   for (int i = shape.size() - 1; i >= 0; --i) {
     if (shape[i] == 0) return true;
     if (shape[i] == 1) continue;
-    if (strides[i] != expected) return false;
-    expected *= shape[i];
+    if (strides[i] != expected || __builtin_mul_overflow(expected, shape[i], &expected))
+      return element_count(shape) == 0;
   }
   return true;
 }

@@ -90,9 +90,10 @@ inline std::ostream& operator<<(std::ostream& out, const Dims& dims) {
 int64_t checked_element_count(const Dims& shape);
 
 inline int64_t element_count(const Dims& shape) {
-  int64_t count = 1;
-  for (int64_t size : shape) count *= size;
-  return count;
+  // Unsigned: beside a zero the other sizes may be of any magnitude.
+  uint64_t count = 1;
+  for (int64_t size : shape) count *= static_cast<uint64_t>(size);
+  return static_cast<int64_t>(count);
 }
 
 // Row-major strides, in elements.

@@ -136,8 +136,15 @@ void store_number(void* target, DType dtype, const Value& number) {
       store(target, number.kind() == ValueKind::complex ? number.complex() != 0.0
                                                         : number.real() != 0.0);
     } else if constexpr (std::is_integral_v<T>) {
-      if (number.kind() == ValueKind::real && !(std::abs(number.real()) < 0x1p63))
-        store(target, T(0));
+      constexpr bool full = std::is_same_v<T, uint64_t>;  // as 64 bits, all numbers up to 2^64 - 1
+      const bool real = number.kind() == ValueKind::real;
+      if (real ? !(number.real() >= -0x1p63 && number.real() < (full ? 0x1p64 : 0x1p63))
+               : number.beyond_int64() && !full)
+        fail(ErrorKind::argument, "number: ", number.real(), " cannot be stored in a ", name(dtype),
+             " tensor. Expected a finite number in its range. Fix: convert the tensor to a "
+             "floating-point dtype first.");
+      if (real && number.real() >= 0x1p63)
+        store(target, static_cast<T>(static_cast<uint64_t>(number.real())));
       else
         store(target, static_cast<T>(number.integer()));
     } else if constexpr (std::is_floating_point_v<T>) {

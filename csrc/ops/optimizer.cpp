@@ -50,16 +50,8 @@ void note_write(const Tensor& x) {
   Storage& storage = *x.impl()->storage;
   storage.version.fetch_add(1, std::memory_order_relaxed);
   if (!storage.saved_for_backward.load(std::memory_order_relaxed)) return;
-  if (!storage.last_write)
-    storage.last_write = new std::string("optimizer.step()");
-  else
-    *storage.last_write = "optimizer.step()";
-}
-
-const Tensor& gradient_of(const Tensor& parameter) {
-  static const Tensor none;
-  const AutogradMeta* meta = parameter.impl()->autograd;
-  return meta ? meta->grad : none;
+  static const std::string place = "optimizer.step()";
+  storage.last_write.store(&place);
 }
 
 }  // namespace
@@ -97,7 +89,7 @@ void FusedOptimizer::collect() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& slot = slots_[i];
     const Tensor& parameter = slot.parameter;
-    const Tensor& gradient = gradient_of(parameter);
+    const Tensor gradient = load_grad(parameter);
     if (!gradient) continue;
     if (!(gradient.shape() == parameter.shape()) || gradient.device() != parameter.device())
       fail(ErrorKind::shape, "optimizer.step: the gradient of parameter ", i, " has shape ",
@@ -303,10 +295,9 @@ int64_t FusedOptimizer::step() {
 
 void FusedOptimizer::zero_grad(bool set_to_none) {
   for (Slot& slot : slots_) {
-    AutogradMeta* meta = slot.parameter.impl()->autograd;
-    if (!meta || !meta->grad) continue;
-    const Tensor old = std::exchange(meta->grad, Tensor());
-    if (!set_to_none) meta->grad = zeros(old.shape(), old.dtype(), old.device());
+    const Tensor old = exchange_grad(slot.parameter, Tensor());
+    if (old && !set_to_none)
+      exchange_grad(slot.parameter, zeros(old.shape(), old.dtype(), old.device()));
   }
 }
 

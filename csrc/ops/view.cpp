@@ -40,12 +40,11 @@ bool view_strides(const Tensor& x, const Dims& shape, Dims& strides) {
 }
 
 Dims infer_shape(const Tensor& x, const Dims& requested) {
-  Dims shape = requested;
+  Dims shape = requested, given;
   int unknown = -1;
-  int64_t known = 1;
   for (int i = 0; i < shape.size(); ++i) {
     if (shape[i] >= 0) {
-      known *= shape[i];
+      given.push_back(shape[i]);
       continue;
     }
     if (shape[i] != -1 || unknown >= 0)
@@ -54,6 +53,7 @@ Dims infer_shape(const Tensor& x, const Dims& requested) {
            ". Expected at most one -1. Fix: give the other sizes.");
     unknown = i;
   }
+  int64_t known = checked_element_count(given);
   if (unknown >= 0 && known > 0 && x.elements() % known == 0) {
     shape[unknown] = x.elements() / known;
     known *= shape[unknown];
@@ -101,6 +101,7 @@ Tensor expand_view(const Tensor& x, const Dims& requested) {
   if (!fits)
     fail(ErrorKind::shape, "expand: shape ", x.shape(), " does not expand to ", requested,
          ". Expected equal sizes, or 1 where it grows. Fix: reshape the tensor first.");
+  static_cast<void>(checked_element_count(shape));
   return alias(x, shape, strides, x.offset());
 }
 
@@ -348,16 +349,18 @@ void check_span(const Tensor& x, const Dims& shape, const Dims& strides, int64_t
   if (shape.size() != strides.size())
     fail(ErrorKind::shape, "as_strided: shape ", shape, " and strides ", strides,
          " differ in length. Expected one stride per axis. Fix: give both the same length.");
-  int64_t low = x.offset() + offset, high = low;
-  if (checked_element_count(shape) == 0) return;
-  for (int i = 0; i < shape.size(); ++i) {
-    int64_t reach = 0;
-    if (__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
-        __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high))
-      low = -1;
-  }
+  static_cast<void>(x.address());  // fails for a shape without data
   const int64_t available = static_cast<int64_t>(x.impl()->storage->bytes) / itemsize(x.dtype());
-  if (low < 0 || high >= available)
+  const bool empty = checked_element_count(shape) == 0;
+  int64_t low = 0, high = 0;
+  bool inside = !__builtin_add_overflow(x.offset(), offset, &low);
+  high = low;
+  for (int i = 0; inside && !empty && i < shape.size(); ++i) {
+    int64_t reach = 0;
+    inside = !__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) &&
+             !__builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high);
+  }
+  if (!inside || low < 0 || high > available - (empty ? 0 : 1))
     fail(ErrorKind::index, "as_strided: shape ", shape, " with strides ", strides, " and offset ",
          offset, " reaches outside the tensor's memory of ", available,
          " elements. Expected places inside it. Fix: correct the strides or the offset.");
@@ -368,8 +371,13 @@ void as_strided_forward(Call& call) {
   if (call.records && !x.is_contiguous())
     fail(ErrorKind::gradient, "as_strided: the tensor has strides ", x.strides(),
          " and requires grad. Expected a contiguous tensor. Fix: pass x.contiguous().");
-  check_span(x, call[1].integers(), call[2].integers(), offset);
-  call.output(alias(x, call[1].integers(), call[2].integers(), x.offset() + offset));
+  const Dims& shape = call[1].integers();
+  check_span(x, shape, call[2].integers(), offset);
+  // Steps that nobody takes may be of any size, and must not overflow later.
+  Dims strides = call[2].integers();
+  for (int i = 0; i < shape.size(); ++i)
+    if (shape[i] <= 1) strides[i] = 1;
+  call.output(alias(x, shape, strides, x.offset() + offset));
 }
 void as_strided_backward(BackwardCall& call) {
   call.set(0, as_strided_adjoint(call.gradient(), call.tensor(0).shape(), call[1].integers(),
@@ -393,11 +401,25 @@ void as_strided_adjoint_forward(Call& call) {
     call.output(whole);
     return;
   }
-  // Several elements of g meet in one place along axes of stride 0: sum those axes first.
+  // Several elements of g meet in one place. Along axes of stride 0 they are summed first; where
+  // windows overlap, each is added at its place.
   Dims reduced = shown.shape(), strides = shown.strides();
   for (int i = 0; i < reduced.size(); ++i)
     if (strides[i] == 0) reduced[i] = std::min<int64_t>(reduced[i], 1);
-  copy_into(alias(whole, reduced, strides, shown.offset()), sum_to(g, reduced));
+  const Tensor sums = sum_to(g, reduced);
+  const Tensor places = alias(whole, reduced, strides, shown.offset());
+  if (!has_internal_overlap(places)) {
+    copy_into(places, sums);
+  } else {
+    static const NativeCall arange("arange"), put("index_put", NativeCall::kInPlace);
+    const Tensor numbers = arange(int64_t{0}, whole.elements(), int64_t{1}, DType::int64, g.device());
+    const Tensor index = clone(alias(numbers, reduced, strides, shown.offset()));
+    const int64_t count = index.elements();
+    GradMode off(false);
+    put(reshape_view(whole, {whole.elements()}), Dims{0},
+        std::vector<Tensor>{reshape_view(index, {count})}, reshape_view(contiguous(sums), {count}),
+        true);
+  }
   call.output(whole);
 }
 void as_strided_adjoint_backward(BackwardCall& call) {
