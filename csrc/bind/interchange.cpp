@@ -121,11 +121,13 @@ samara::Tensor share(std::string_view place, void* first, const Dims& shape, Dim
                      DType dtype, bool read_only, void (*release)(void*), void* context) {
   const int64_t item = itemsize(dtype);
   const int64_t elements = checked_element_count(shape);
+  constexpr int64_t kLongest = int64_t{1} << 40;
   int64_t low = 0, high = 0;
   bool representable = true;
   for (int i = 0; i < shape.size(); ++i) {
     // Steps that nobody takes may be of any size, and must not overflow later.
-    if (shape[i] <= 1 || elements == 0) strides[i] = 1;
+    const bool taken = shape[i] > 1 && elements > 0;
+    if (!taken && (strides[i] > kLongest || strides[i] < -kLongest)) strides[i] = 1;
     int64_t reach = 0;
     if (elements == 0 || __builtin_mul_overflow(shape[i] - 1, strides[i], &reach) ||
         __builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high))

@@ -351,16 +351,16 @@ void check_span(const Tensor& x, const Dims& shape, const Dims& strides, int64_t
          " differ in length. Expected one stride per axis. Fix: give both the same length.");
   static_cast<void>(x.address());  // fails for a shape without data
   const int64_t available = static_cast<int64_t>(x.impl()->storage->bytes) / itemsize(x.dtype());
-  const bool empty = checked_element_count(shape) == 0;
+  if (checked_element_count(shape) == 0) return;  // shows nothing, wherever it lies
   int64_t low = 0, high = 0;
   bool inside = !__builtin_add_overflow(x.offset(), offset, &low);
   high = low;
-  for (int i = 0; inside && !empty && i < shape.size(); ++i) {
+  for (int i = 0; inside && i < shape.size(); ++i) {
     int64_t reach = 0;
     inside = !__builtin_mul_overflow(shape[i] - 1, strides[i], &reach) &&
              !__builtin_add_overflow(reach < 0 ? low : high, reach, reach < 0 ? &low : &high);
   }
-  if (!inside || low < 0 || high > available - (empty ? 0 : 1))
+  if (!inside || low < 0 || high >= available)
     fail(ErrorKind::index, "as_strided: shape ", shape, " with strides ", strides, " and offset ",
          offset, " reaches outside the tensor's memory of ", available,
          " elements. Expected places inside it. Fix: correct the strides or the offset.");
@@ -374,9 +374,10 @@ void as_strided_forward(Call& call) {
   const Dims& shape = call[1].integers();
   check_span(x, shape, call[2].integers(), offset);
   // Steps that nobody takes may be of any size, and must not overflow later.
+  constexpr int64_t kLongest = int64_t{1} << 40;
   Dims strides = call[2].integers();
   for (int i = 0; i < shape.size(); ++i)
-    if (shape[i] <= 1) strides[i] = 1;
+    if (shape[i] <= 1 && (strides[i] > kLongest || strides[i] < -kLongest)) strides[i] = 1;
   call.output(alias(x, shape, strides, x.offset() + offset));
 }
 void as_strided_backward(BackwardCall& call) {
