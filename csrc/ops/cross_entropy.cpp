@@ -16,7 +16,6 @@
 namespace samara {
 namespace {
 
-constexpr int64_t kTile = 1 << 14;
 constexpr int64_t kRowBlock = 64;
 
 struct CrossEntropyAttributes {
@@ -205,7 +204,7 @@ void forward_cpu(TensorSpan outputs, TensorSpan inputs, const CrossEntropyAttrib
   const Rows rows(attributes, inputs);
   if (rows.labels) check_labels(attributes, inputs[1], rows.classes);
   const bool keeps = outputs.size() > 1;
-  const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(rows.classes, 1));
+  const int64_t grain = row_grain(rows.rows, rows.classes);
   const int64_t tiles = rows.rows == 0 ? 0 : (rows.rows - 1) / grain + 1;
   constexpr int64_t number = sizeof(double);
   Scratch scratch((keeps ? 0 : 2 * rows.rows * number) + 2 * tiles * number);
@@ -261,7 +260,7 @@ void backward_cpu(TensorSpan outputs, TensorSpan inputs, const CrossEntropyAttri
   double scale = 1.0;
   if (!elementwise) scale = number_at(g.dtype(), g.address(), 0);
   if (attributes.reduction == LossReduction::mean) scale /= inputs[4].data<double>()[0];
-  const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(rows.classes, 1));
+  const int64_t grain = row_grain(rows.rows, rows.classes);
   parallel_ranges(rows.rows, grain, [&](int64_t begin, int64_t end) {
     const auto factor = [&](int64_t r) {
       return elementwise ? number_at(g.dtype(), g.address(), r) : scale;

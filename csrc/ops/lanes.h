@@ -139,6 +139,20 @@ struct Minimum {
   }
 };
 
+// The upper half joins the lower one until a number is left.
+template <class Combine, class A, int kCount>
+SAMARA_FUNCTION A fold_vector(const Vector<A, kCount>& v) {
+  if constexpr (kCount > 16 / static_cast<int>(sizeof(A))) {
+    Vector<A, kCount / 2> half[2];
+    __builtin_memcpy(half, &v, sizeof(v));
+    return fold_vector<Combine, A, kCount / 2>(Combine::combine(half[0], half[1]));
+  } else if constexpr (kCount == 4) {
+    return Combine::combine(Combine::combine(A(v[0]), A(v[2])), Combine::combine(A(v[1]), A(v[3])));
+  } else {
+    return Combine::combine(A(v[0]), A(v[1]));
+  }
+}
+
 // The lanes of one vector of L, held as A, which may be wider.
 template <class Combine, class L, class A>
 struct WideLanes {
@@ -159,11 +173,7 @@ struct WideLanes {
   [[gnu::always_inline]] A fold() const {
     Vector<A, count> all = part[0];
     for (int k = 1; k < parts; ++k) all = Combine::combine(all, part[k]);
-    A lane[count];
-    __builtin_memcpy(lane, &all, sizeof(all));
-    for (int half = count / 2; half > 0; half /= 2)
-      for (int j = 0; j < half; ++j) lane[j] = Combine::combine(lane[j], lane[j + half]);
-    return lane[0];
+    return fold_vector<Combine, A, count>(all);
   }
 };
 
@@ -197,31 +207,32 @@ SAMARA_FUNCTION A reduce_lanes(int64_t n, L lane_identity, A identity, Load&& lo
   constexpr int W = kLanes<L>;
   using V = Vector<L, W>;
   int64_t i = 0;
-  A result = identity;
-  if (n >= W) {
-    WideLanes<Combine, L, A> total(identity);
-    while (n - i >= 4 * W) {
-      const int64_t steps = (n - i < kBlock ? n - i : kBlock) / (4 * W);
-      V a = V{} + lane_identity, b = a, c = a, d = a;
-      for (const int64_t end = i + steps * (4 * W); i < end; i += 4 * W) {
-        a = Combine::combine(a, load_at.template operator()<W>(i));
-        b = Combine::combine(b, load_at.template operator()<W>(i + W));
-        c = Combine::combine(c, load_at.template operator()<W>(i + 2 * W));
-        d = Combine::combine(d, load_at.template operator()<W>(i + 3 * W));
-      }
-      total.add(Combine::combine(Combine::combine(a, b), Combine::combine(c, d)));
-    }
-    V rest = V{} + lane_identity;
-    for (; n - i >= W; i += W) rest = Combine::combine(rest, load_at.template operator()<W>(i));
-    if (i < n)
-      rest = Combine::combine(
-          rest, last_lanes(load_at.template operator()<W>(n - W), n - i, lane_identity));
-    total.add(rest);
-    return total.fold();
+  if (n < W) {
+    A result = identity;
+    for (; i < n; ++i)
+      result = Combine::combine(result, static_cast<A>(load_at.template operator()<1>(i)));
+    return result;
   }
-  for (; i < n; ++i)
-    result = Combine::combine(result, static_cast<A>(load_at.template operator()<1>(i)));
-  return result;
+  WideLanes<Combine, L, A> total(identity);
+  for (;;) {
+    V a = V{} + lane_identity, b = a, c = a, d = a;
+    const int64_t left = n - i;
+    for (const int64_t end = i + (left < kBlock ? left : kBlock) / (4 * W) * (4 * W); i < end;
+         i += 4 * W) {
+      a = Combine::combine(a, load_at.template operator()<W>(i));
+      b = Combine::combine(b, load_at.template operator()<W>(i + W));
+      c = Combine::combine(c, load_at.template operator()<W>(i + 2 * W));
+      d = Combine::combine(d, load_at.template operator()<W>(i + 3 * W));
+    }
+    if (left < kBlock) {
+      for (; n - i >= W; i += W) a = Combine::combine(a, load_at.template operator()<W>(i));
+      if (i < n)
+        b = Combine::combine(
+            b, last_lanes(load_at.template operator()<W>(n - W), n - i, lane_identity));
+    }
+    total.add(Combine::combine(Combine::combine(a, b), Combine::combine(c, d)));
+    if (left < kBlock) return total.fold();
+  }
 }
 
 // The sum of f(x[i]) over a row, in float or double lanes, accumulated in double.

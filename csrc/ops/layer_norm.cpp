@@ -23,8 +23,6 @@ const NormKernel& kernel_for(DType dtype) {
 
 DType compute_dtype(DType dtype) { return is_half(dtype) ? DType::float32 : dtype; }
 
-constexpr int64_t kTile = 1 << 14;
-
 void* address_or_null(const Tensor& x) { return x ? x.address() : nullptr; }
 
 // inputs: x, weight or nothing, bias or nothing; outputs: y and, for a gradient, statistics [rows,
@@ -34,7 +32,7 @@ void forward_cpu(TensorSpan outputs, TensorSpan inputs, const NormShape& shape) 
   const NormKernel& kernel = kernel_for(x.dtype());
   const int64_t row = shape.n * itemsize(x.dtype());
   double* statistics = outputs.size() > 1 ? outputs[1].data<double>() : nullptr;
-  const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(shape.n, 1));
+  const int64_t grain = row_grain(shape.rows, shape.n);
   parallel_ranges(shape.rows, grain, [&](int64_t begin, int64_t end) {
     NormShape part = shape;
     part.rows = end - begin;

@@ -119,6 +119,9 @@ ReduceLayout reduce_layout(const Dims& shape, const Dims& strides, uint32_t axes
 void reduce_into(ReduceOp op, DType dtype, const void* x, const ReduceLayout& layout,
                  const Finish& finish, void* out);
 
+// How many rows of n elements make one tile: all of them when there is little to do.
+int64_t row_grain(int64_t rows, int64_t n);
+
 // Memory for intermediate results: on the stack while it is small.
 class Scratch {
  public:

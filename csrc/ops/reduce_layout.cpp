@@ -246,6 +246,11 @@ void reduce_into(ReduceOp op, DType dtype, const void* x, const ReduceLayout& la
             static_cast<std::byte*>(out)});
 }
 
+int64_t row_grain(int64_t rows, int64_t n) {
+  const int64_t row = std::max<int64_t>(n, 1);
+  return std::max<int64_t>(1, rows * row <= kTile ? rows : kTile / 4 / row);
+}
+
 Scratch::Scratch(int64_t bytes) {
   if (bytes <= static_cast<int64_t>(sizeof(small_))) return;
   bytes_ = static_cast<size_t>(bytes);

@@ -50,7 +50,7 @@ template <class Rows, class Columns>
 void split(const SoftmaxAttributes& shape, Rows&& rows, Columns&& columns) {
   const auto [outer, n, inner, logarithm] = shape;
   if (inner == 1) {
-    parallel_ranges(outer, std::max<int64_t>(1, kTile / n), rows);
+    parallel_ranges(outer, row_grain(outer, n), rows);
     return;
   }
   const int64_t parts = (inner - 1) / kColumnBlock + 1;
@@ -169,11 +169,9 @@ void logsumexp_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   const std::byte* source = x.data<std::byte>();
   std::byte* out = outputs[0].data<std::byte>();
   if (n < kLongRow) {
-    parallel_ranges(rows, std::max<int64_t>(1, kTile / std::max<int64_t>(n, 1)),
-                    [&](int64_t begin, int64_t end) {
-                      kernel.logsumexp(source + begin * n * size, out + begin * size, end - begin,
-                                       n);
-                    });
+    parallel_ranges(rows, row_grain(rows, n), [&](int64_t begin, int64_t end) {
+      kernel.logsumexp(source + begin * n * size, out + begin * size, end - begin, n);
+    });
     return;
   }
   Finish finish;
@@ -229,7 +227,7 @@ void row_statistics(DType dtype, const void* x, double* out, int64_t rows, int64
   const std::byte* source = static_cast<const std::byte*>(x);
   const int64_t size = itemsize(dtype);
   if (n < kLongRow) {
-    const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(n, 1));
+    const int64_t grain = row_grain(rows, n);
     parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
       kernel.statistics(source + begin * n * size, out + 2 * begin, end - begin, n);
     });

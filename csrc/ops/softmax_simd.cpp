@@ -16,6 +16,14 @@ SAMARA_FUNCTION double sum_of(const L* values, int64_t n) {
   return sum_row<L>(values, n, [](auto v) { return v; });
 }
 
+// e^x for x <= 0 or NaN, which is all that is needed once the largest element is subtracted. What
+// would not be a normal number is 0.
+SAMARA_FUNCTION float exponential(float x) {
+  const float result = math::exp_moderate(x < -87.0f ? -87.0f : x);
+  return x < -87.0f ? 0.0f : result;
+}
+SAMARA_FUNCTION double exponential(double x) { return math::exp(x); }
+
 // values[0 .. count) = e^values, and zeros up to a whole number of vectors, which is returned.
 // There is room for them.
 template <class L>
@@ -24,21 +32,40 @@ SAMARA_FUNCTION int64_t exponentiate(L* values, int64_t count) {
   const int64_t padded = (count + W - 1) / W * W;
   for (int64_t j = count; j < padded; ++j) values[j] = L(-1000);
   for (int64_t j = 0; j < padded; j += W)
-    for (int64_t k = 0; k < W; ++k) values[j + k] = math::exp(values[j + k]);
+    for (int64_t k = 0; k < W; ++k) values[j + k] = exponential(values[j + k]);
   return padded;
+}
+
+// e[0 .. count) = e^(x - shift); there is room for one vector.
+template <class T>
+SAMARA_FUNCTION void exponentials(const T* x, int64_t count, Compute<T> shift, Compute<T>* e) {
+  constexpr int64_t W = kLanes<Compute<T>>;
+  if (count < W) {
+    for (int64_t j = 0; j < count; ++j) e[j] = load(x + j) - shift;
+    exponentiate(e, count);
+    return;
+  }
+  for (int64_t j = 0; j + W <= count; j += W)
+    for (int64_t k = 0; k < W; ++k) e[j + k] = exponential(load(x + j + k) - shift);
+  // The last vector overlaps the one before: a few numbers are computed twice.
+  if (const int64_t j = count - W; count % W != 0)
+    for (int64_t k = 0; k < W; ++k) e[j + k] = exponential(load(x + j + k) - shift);
 }
 
 // Sum of e^(x - shift) over a row; `keep` sees the position and the values of each chunk.
 template <class T, class Keep>
 SAMARA_FUNCTION double sum_exponentials(const T* x, int64_t n, Compute<T> shift, Keep&& keep) {
   using L = Compute<T>;
-  alignas(64) L e[kChunk];
+  constexpr int64_t room = kChunk + kLanes<L>;
+  alignas(64) L e[room];
   double sum = 0;
-  for (int64_t begin = 0; begin < n; begin += kChunk) {
-    const int64_t count = n - begin < kChunk ? n - begin : kChunk;
-    for (int64_t j = 0; j < count; ++j) e[j] = load(x + begin + j) - shift;
-    sum += sum_of(e, exponentiate(e, count));
+  for (int64_t begin = 0; begin < n;) {
+    // No chunk is shorter than a vector unless the row is.
+    const int64_t count = n - begin < room ? n - begin : kChunk;
+    exponentials(x + begin, count, shift, e);
+    sum += sum_of(e, count);
     keep(begin, count, e);
+    begin += count;
   }
   return sum;
 }
@@ -77,7 +104,7 @@ struct TurnedRows {
       alignas(64) L e[kTurned];
       L* column = value + c * kTurned;
       for (int64_t r = 0; r < kTurned; ++r) column[r] = column[r] - shift[r];
-      for (int64_t r = 0; r < kTurned; ++r) e[r] = math::exp(column[r]);
+      for (int64_t r = 0; r < kTurned; ++r) e[r] = exponential(column[r]);
       for (int64_t r = 0; r < kTurned; ++r) sum[r] += static_cast<double>(e[r]);
       if (exponentials)
         for (int64_t r = 0; r < kTurned; ++r) column[r] = e[r];
@@ -96,34 +123,61 @@ SAMARA_FUNCTION void for_turned(const T* x, int64_t rows, int64_t n, Body&& body
   }
 }
 
+template <class L>
+SAMARA_FUNCTION bool is_infinite(L x) {
+  return math::abs(x) == static_cast<L>(__builtin_inf());
+}
 // The largest element, but 0 where that is infinite, so that x - largest is never inf - inf.
 template <class L>
 SAMARA_FUNCTION L finite_shift(L largest) {
-  return math::abs(largest) == static_cast<L>(__builtin_inf()) ? L(0) : largest;
+  return is_infinite(largest) ? L(0) : largest;
+}
+
+// Rows go through each step several at a time: one row's steps wait for each other, the rows do
+// not.
+constexpr int64_t kTogether = 16;
+SAMARA_FUNCTION int64_t rows_together(int64_t n) {
+  const int64_t rows = 4096 / n;
+  return rows < 1 ? 1 : rows > kTogether ? kTogether : rows;
 }
 
 template <class T>
-SAMARA_FUNCTION void softmax_row(const T* __restrict x, T* __restrict out, int64_t n,
-                                 bool logarithm) {
+SAMARA_FUNCTION void softmax_some_rows(const T* x, T* out, int64_t rows, int64_t n,
+                                       bool logarithm) {
   using L = Compute<T>;
-  const L largest = max_row(x, n);
-  if (logarithm) {
-    const double sum = sum_exponentials(x, n, largest, KeepNothing());
-    const L log_sum = static_cast<L>(math::log(sum));
-    for (int64_t i = 0; i < n; ++i) store(out + i, (load(x + i) - largest) - log_sum);
-  } else if constexpr (__is_same(T, L)) {
-    const double sum =
-        sum_exponentials(x, n, largest, [out](int64_t begin, int64_t count, const L* e) {
-          for (int64_t j = 0; j < count; ++j) out[begin + j] = e[j];
-        });
-    const L scale = static_cast<L>(1.0 / sum);
-    for (int64_t i = 0; i < n; ++i) out[i] *= scale;
-  } else {
-    const double sum = sum_exponentials(x, n, largest, KeepNothing());
-    const L scale = static_cast<L>(1.0 / sum);
-    for (int64_t i = 0; i < n; ++i) store(out + i, math::exp(load(x + i) - largest) * scale);
+  L largest[kTogether];
+  double sum[kTogether];
+  for (int64_t r = 0; r < rows; ++r) largest[r] = max_row(x + r * n, n);
+  if (!logarithm && __is_same(T, L)) {
+    for (int64_t r = 0; r < rows; ++r) {
+      T* to = out + r * n;
+      sum[r] = sum_exponentials(x + r * n, n, largest[r],
+                                [to](int64_t begin, int64_t count, const L* e) {
+                                  for (int64_t j = 0; j < count; ++j) store(to + begin + j, e[j]);
+                                });
+    }
+    for (int64_t r = 0; r < rows; ++r) {
+      const L scale = static_cast<L>(1.0 / sum[r]);
+      T* to = out + r * n;
+      for (int64_t i = 0; i < n; ++i) store(to + i, load(to + i) * scale);
+    }
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    sum[r] = sum_exponentials(x + r * n, n, largest[r], KeepNothing());
+  for (int64_t r = rows; r < kTogether; ++r) sum[r] = 1;
+  for (int64_t r = 0; r < kTogether; ++r) sum[r] = logarithm ? math::log(sum[r]) : 1.0 / sum[r];
+  for (int64_t r = 0; r < rows; ++r) {
+    const T* from = x + r * n;
+    T* __restrict to = out + r * n;
+    const L shift = largest[r], scale = static_cast<L>(sum[r]);
+    if (logarithm)
+      for (int64_t i = 0; i < n; ++i) store(to + i, (load(from + i) - shift) - scale);
+    else
+      for (int64_t i = 0; i < n; ++i) store(to + i, exponential(load(from + i) - shift) * scale);
   }
 }
+
 template <class T>
 void softmax_short_rows(const T* x, T* out, int64_t rows, int64_t n, bool logarithm) {
   using L = Compute<T>;
@@ -150,7 +204,9 @@ void softmax_rows(const void* source, void* target, int64_t rows, int64_t n, boo
   const T* x = static_cast<const T*>(source);
   T* out = static_cast<T*>(target);
   if (n <= kShort && rows >= 8) return softmax_short_rows(x, out, rows, n, logarithm);
-  for (int64_t r = 0; r < rows; ++r) softmax_row(x + r * n, out + r * n, n, logarithm);
+  const int64_t step = rows_together(n);
+  for (int64_t r = 0; r < rows; r += step)
+    softmax_some_rows(x + r * n, out + r * n, rows - r < step ? rows - r : step, n, logarithm);
 }
 
 // softmax: y (g - sum(g y)).  log_softmax: g - e^y sum(g).
@@ -191,7 +247,7 @@ void softmax_columns(const void* source, void* target, int64_t n, int64_t inner,
       largest[j] = Maximum::combine(largest[j], load(x + i * inner + j));
   for (int64_t i = 0; i < n; ++i) {
     L e[kWidth];
-    for (int64_t j = 0; j < width; ++j) e[j] = math::exp(load(x + i * inner + j) - largest[j]);
+    for (int64_t j = 0; j < width; ++j) e[j] = exponential(load(x + i * inner + j) - largest[j]);
     for (int64_t j = 0; j < width; ++j) sum[j] += static_cast<double>(e[j]);
     if constexpr (__is_same(T, L))
       if (!logarithm)
@@ -208,7 +264,7 @@ void softmax_columns(const void* source, void* target, int64_t n, int64_t inner,
       for (int64_t j = 0; j < width; ++j) to[j] *= scale[j];
     } else {
       for (int64_t j = 0; j < width; ++j)
-        store(to + j, math::exp(load(from + j) - largest[j]) * scale[j]);
+        store(to + j, exponential(load(from + j) - largest[j]) * scale[j]);
     }
   }
 }
@@ -249,18 +305,31 @@ void logsumexp_rows(const void* source, void* target, int64_t rows, int64_t n) {
   T* out = static_cast<T*>(target);
   if (n <= kShort && rows >= 8) {
     for_turned(x, rows, n, [&](TurnedRows<L>& turned, int64_t begin, int64_t count) {
-      for (int64_t r = 0; r < kTurned; ++r) turned.largest[r] = finite_shift(turned.largest[r]);
-      turned.add_up(n, turned.largest, false);
+      L shift[kTurned];
+      for (int64_t r = 0; r < kTurned; ++r) shift[r] = finite_shift(turned.largest[r]);
+      turned.add_up(n, shift, false);
       for (int64_t r = 0; r < kTurned; ++r)
-        turned.sum[r] = static_cast<double>(turned.largest[r]) + math::log(turned.sum[r]);
-      for (int64_t r = 0; r < count; ++r) store(out + begin + r, turned.sum[r]);
+        turned.sum[r] = static_cast<double>(shift[r]) + math::log(turned.sum[r]);
+      for (int64_t r = 0; r < count; ++r) {
+        const L largest = turned.largest[r];
+        store(out + begin + r, is_infinite(largest) ? static_cast<double>(largest) : turned.sum[r]);
+      }
     });
     return;
   }
-  for (int64_t r = 0; r < rows; ++r, x += n) {
-    const L shift = finite_shift(max_row(x, n));
-    const double sum = sum_exponentials(x, n, shift, KeepNothing());
-    store(out + r, static_cast<double>(shift) + math::log(sum));
+  const int64_t step = rows_together(n > 0 ? n : 1);
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t count = rows - begin < step ? rows - begin : step;
+    L largest[kTogether], shift[kTogether] = {};
+    double sum[kTogether] = {};
+    for (int64_t r = 0; r < count; ++r) largest[r] = max_row(x + (begin + r) * n, n);
+    for (int64_t r = 0; r < count; ++r) shift[r] = finite_shift(largest[r]);
+    for (int64_t r = 0; r < count; ++r)
+      sum[r] = sum_exponentials(x + (begin + r) * n, n, shift[r], KeepNothing());
+    for (int64_t r = 0; r < kTogether; ++r)
+      sum[r] = static_cast<double>(shift[r]) + math::log(sum[r]);
+    for (int64_t r = 0; r < count; ++r)
+      store(out + begin + r, is_infinite(largest[r]) ? static_cast<double>(largest[r]) : sum[r]);
   }
 }
 
@@ -278,10 +347,12 @@ void statistics_rows(const void* source, double* out, int64_t rows, int64_t n) {
     });
     return;
   }
-  for (int64_t r = 0; r < rows; ++r, x += n) {
-    const L largest = max_row(x, n);
-    out[2 * r] = static_cast<double>(largest);
-    out[2 * r + 1] = sum_exponentials(x, n, largest, KeepNothing());
+  const int64_t step = rows_together(n);
+  for (int64_t begin = 0; begin < rows; begin += step) {
+    const int64_t end = rows - begin < step ? rows : begin + step;
+    for (int64_t r = begin; r < end; ++r) out[2 * r] = static_cast<double>(max_row(x + r * n, n));
+    for (int64_t r = begin; r < end; ++r)
+      out[2 * r + 1] = sum_exponentials(x + r * n, n, static_cast<L>(out[2 * r]), KeepNothing());
   }
 }
 void logarithms(const double* x, double* out, int64_t n) {
@@ -325,13 +396,15 @@ SAMARA_FUNCTION void gradient_block(const T* x, const T* target, const Compute<T
                                     const double* parameters) {
   using L = Compute<T>;
   alignas(64) L e[kChunk];
-  for (int64_t r = 0; r < rows; ++r) {
-    const L shift = static_cast<L>(parameters[3 * r]);
-    const T* from = x + r * n + begin;
-    L* to = e + r * width;
-    for (int64_t j = 0; j < width; ++j) to[j] = load(from + j) - shift;
+  if (rows == 1) {
+    exponentials(x + begin, width, static_cast<L>(parameters[0]), e);
+  } else {
+    for (int64_t r = 0; r < rows; ++r) {
+      const L shift = static_cast<L>(parameters[3 * r]);
+      for (int64_t j = 0; j < width; ++j) e[r * width + j] = load(x + r * n + begin + j) - shift;
+    }
+    exponentiate(e, rows * width);
   }
-  exponentiate(e, rows * width);
   for (int64_t r = 0; r < rows; ++r) {
     const L scale = static_cast<L>(parameters[3 * r + 1]);
     const L bias = static_cast<L>(parameters[3 * r + 2]);
@@ -354,7 +427,7 @@ void cross_entropy_gradient(const void* source, const void* targets, const void*
   const T* target = static_cast<const T*>(targets);
   const L* weight = static_cast<const L*>(weights);
   T* out = static_cast<T*>(gradient);
-  const int64_t block = n <= kChunk ? kChunk / n : 1;
+  const int64_t block = n <= kShort ? kChunk / n : 1;
   for (int64_t r = 0; r < rows; r += block) {
     const int64_t count = rows - r < block ? rows - r : block;
     for (int64_t begin = 0; begin < n; begin += kChunk)
