@@ -378,7 +378,8 @@ void as_strided_forward(Call& call) {
   Dims strides = call[2].integers();
   for (int i = 0; i < shape.size(); ++i)
     if (shape[i] <= 1 && (strides[i] > kLongest || strides[i] < -kLongest)) strides[i] = 1;
-  call.output(alias(x, shape, strides, x.offset() + offset));
+  const int64_t start = x.offset() + (element_count(shape) == 0 ? 0 : offset);
+  call.output(alias(x, shape, strides, start));
 }
 void as_strided_backward(BackwardCall& call) {
   call.set(0, as_strided_adjoint(call.gradient(), call.tensor(0).shape(), call[1].integers(),
