@@ -177,8 +177,8 @@ struct WideLanes {
   }
 };
 
-// Float lanes are added up for this many numbers, then the sums go into double.
-inline constexpr int64_t kBlock = 1024;
+// Each lane adds up this many numbers, then the sums go into the wider type.
+inline constexpr int64_t kLaneRun = 16;
 
 template <int kBytes>
 struct SignedOf {
@@ -206,6 +206,7 @@ template <class Combine, class L, class A, class Load>
 SAMARA_FUNCTION A reduce_lanes(int64_t n, L lane_identity, A identity, Load&& load_at) {
   constexpr int W = kLanes<L>;
   using V = Vector<L, W>;
+  constexpr int64_t block = kLaneRun * 4 * W;
   int64_t i = 0;
   if (n < W) {
     A result = identity;
@@ -217,21 +218,21 @@ SAMARA_FUNCTION A reduce_lanes(int64_t n, L lane_identity, A identity, Load&& lo
   for (;;) {
     V a = V{} + lane_identity, b = a, c = a, d = a;
     const int64_t left = n - i;
-    for (const int64_t end = i + (left < kBlock ? left : kBlock) / (4 * W) * (4 * W); i < end;
+    for (const int64_t end = i + (left < block ? left : block) / (4 * W) * (4 * W); i < end;
          i += 4 * W) {
       a = Combine::combine(a, load_at.template operator()<W>(i));
       b = Combine::combine(b, load_at.template operator()<W>(i + W));
       c = Combine::combine(c, load_at.template operator()<W>(i + 2 * W));
       d = Combine::combine(d, load_at.template operator()<W>(i + 3 * W));
     }
-    if (left < kBlock) {
+    if (left < block) {
       for (; n - i >= W; i += W) a = Combine::combine(a, load_at.template operator()<W>(i));
       if (i < n)
         b = Combine::combine(
             b, last_lanes(load_at.template operator()<W>(n - W), n - i, lane_identity));
     }
     total.add(Combine::combine(Combine::combine(a, b), Combine::combine(c, d)));
-    if (left < kBlock) return total.fold();
+    if (left < block) return total.fold();
   }
 }
 

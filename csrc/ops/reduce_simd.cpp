@@ -312,13 +312,12 @@ SAMARA_FUNCTION typename Op::Acc reduce_run(const T* x, int64_t n, double power)
   }
 }
 
-// Spaced elements go through a buffer in blocks, so that the order of the additions, hence every
-// bit, is that of a contiguous copy.
+// Spaced elements go through a buffer in blocks, so that vectors do the work.
 template <class Op, class T>
 typename Op::Acc reduce_spaced_run(const T* x, int64_t n, int64_t stride, double power) {
   using Acc = typename Op::Acc;
   if constexpr (Op::vectors) {
-    constexpr int64_t size = kBlock;
+    constexpr int64_t size = 1024;
     alignas(T) unsigned char memory[size * sizeof(T)];
     T* buffer = reinterpret_cast<T*>(memory);
     Acc result = static_cast<Acc>(Op::identity);
