@@ -123,7 +123,7 @@ _OPTIONS = "dtype: dtype? = None, device: device? = None, requires_grad: bool = 
     that is not floating.
 
     >>> x = samara.uniform((1000,), 2.0, 3.0, key=samara.random.key(0))
-    >>> bool((x >= 2.0).all()) and bool((x < 3.0).all())
+    >>> ((x >= 2.0) & (x < 3.0)).all().item()
     True
     """,
     ref=_uniform_ref,
