@@ -38,6 +38,13 @@ def seconds_per_call(step: Step, calls: int) -> float:
     return (time.perf_counter() - start) / calls
 
 
+def settled(step: Step, calls: int) -> float:
+    """As above, after a pause: the other side's threads spin on for a while when its turn ends."""
+    time.sleep(0.03)
+    step()
+    return seconds_per_call(step, calls)
+
+
 def calls_for(step: Step, seconds: float) -> int:
     """How many calls fill about that time."""
     step()
@@ -60,8 +67,8 @@ def compare(
     own_calls, peer_calls = calls_for(samara, seconds), calls_for(peer, seconds)
     own, other = [], []
     for _ in range(rounds):
-        own.append(seconds_per_call(samara, own_calls))
-        other.append(seconds_per_call(peer, peer_calls))
+        own.append(settled(samara, own_calls))
+        other.append(settled(peer, peer_calls))
     ratios = sorted(a / b for a, b in zip(own, other, strict=True))
     quarter = len(ratios) // 4
     return Row(
