@@ -25,6 +25,17 @@ void add_part(nb::module_& module) {
   if (!good) throw nb::python_error();
 }
 
+// Kernels start at x86-64-v2; an older processor would stop at an illegal instruction.
+void require_supported_cpu() {
+#ifdef __x86_64__
+  if (__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt")) return;
+  PyErr_SetString(PyExc_ImportError,
+                  "samara needs an x86-64 processor with SSE4.2 (x86-64-v2, since about 2009), and "
+                  "this one lacks it. Use a newer machine.");
+  throw nb::python_error();
+#endif
+}
+
 DType dtype_argument(nb::handle object) {
   DType dtype;
   if (!convert_dtype(object.ptr(), dtype))
@@ -85,6 +96,7 @@ NB_MODULE(_core, m) {
           // Already set.
         }
       });
+  require_supported_cpu();
   add_part<add_dtype_and_device_types>(m);
   add_part<add_tensor_type>(m);
   add_part<add_operation_type>(m);

@@ -91,7 +91,13 @@ bool convert_operand(PyObject* object, Value& value) {
     value = Value(unwrap(object));
     return true;
   }
-  return convert_number(object, value);
+  if (convert_number(object, value)) return true;
+  // NumPy's arrays take part as tensors, so that a gradient is not lost on the way.
+  if (!PyObject_HasAttrString(object, "__array_interface__")) return false;
+  const Owned module = checked(PyImport_ImportModule("samara.tensor"));
+  const Owned converted = checked(PyObject_CallMethod(module.get(), "asarray", "O", object));
+  value = Value(unwrap(converted.get()));
+  return true;
 }
 
 PyObject* call_binary(const Operation& operation, std::span<Value> values) {

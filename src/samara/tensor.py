@@ -18,7 +18,7 @@ from samara.errors import ArgumentError, DeviceError, DTypeError, GradientError,
 __all__ = ["Tensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "index_array", "tensor"]
 
 _transfer = _core.Operation("transfer(x, device: device)", "transfer")
-_astype = _core.Operation("astype(x, dtype: dtype)", "astype")
+_astype = _core.Operation("astype(x, dtype: dtype, copy: bool = True)", "astype")
 _clone = _core.Operation("clone(x)", "clone")
 _contiguous = _core.Operation("contiguous(x)", "contiguous")
 _view = _core.Operation("view(x, shape: ints)", "view")
@@ -630,6 +630,7 @@ def _install() -> None:
         "__reduce_ex__": _reduce,
         "__deepcopy__": _deepcopy,
         "__array_namespace__": _array_namespace,
+        "__array_priority__": 1000,  # array + tensor is the tensor's business
         "__complex__": lambda self: complex(self.item()),
         "__format__": lambda self, spec: (
             format(self.item(), spec) if self.ndim == 0 and spec else str(self)
