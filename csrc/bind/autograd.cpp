@@ -6,6 +6,7 @@
 
 #include "bind/objects.h"
 #include "core/autograd.h"
+#include "ops/basic.h"
 
 namespace samara::bind {
 namespace {
@@ -92,6 +93,20 @@ void take_gradients(BackwardCall& call, const std::vector<int>& arguments, PyObj
   }
 }
 
+// A rule computes the gradients of all arguments, also those nobody wants: an argument that only
+// such a gradient reads was not saved, and zeros stand in for it.
+Owned rule_argument(const BackwardCall& call, int i) {
+  const Value& value = call[i];
+  const bool stands_in = (call.node.operation->native->saved_for_other >> i & 1u) &&
+                         value.is_tensor() && !value.tensor().impl()->storage;
+  if (!stands_in) return checked(value_object(value));
+  const Tensor& x = value.tensor();
+  Dims strides = x.shape();
+  for (int64_t& stride : strides) stride = 0;
+  return checked(
+      wrap(alias(scalar_tensor(Value(0.0), x.dtype(), x.device()), x.shape(), strides, 0)));
+}
+
 // rule(g, *tensor arguments, output, **other arguments)
 void call_rule(BackwardCall& call) {
   AcquireGil gil;
@@ -106,7 +121,7 @@ void call_rule(BackwardCall& call) {
   checked(PyList_Append(positional.get(), gradients_object(call).get()));
   for (int i = 0; i < call.node.values.size(); ++i) {
     const Parameter& parameter = operation.parameters[static_cast<size_t>(i)];
-    const Owned value = checked(value_object(call[i]));
+    const Owned value = rule_argument(call, i);
     const bool tensor =
         parameter.type == ParameterType::tensor || parameter.type == ParameterType::tensors;
     if (tensor) {

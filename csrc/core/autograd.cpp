@@ -97,12 +97,31 @@ void add_edge(Node& node, const Tensor& x) {
     node.edges.emplace_back();
 }
 
-void keep_argument(Node& node, const Value& value, bool saved) {
+bool reads_argument(const Call& call, size_t i) {
+  const NativeOperation& native = *call.operation.native;
+  if (!(native.saved_inputs >> i & 1u)) return false;
+  if (!(native.saved_for_other >> i & 1u)) return true;
+  const Value& other = call.values[1 - i];
+  return other.is_tensor() && other.tensor().requires_grad();
+}
+
+// What an in-place call has overwritten is saved as it was before: reading it is then an error.
+SavedTensor save_argument(const Call& call, const Tensor& x) {
+  SavedTensor saved = save(x);
+  const Tensor& target = call.destination;
+  if (target && target.impl()->storage == x.impl()->storage)
+    saved.version = call.destination_version;
+  return saved;
+}
+
+void keep_argument(Node& node, const Call& call, size_t i) {
+  const Value& value = call.values[i];
+  const bool saved = reads_argument(call, i);
   if (value.is_tensor()) {
     const Tensor& x = value.tensor();
     const Edge& edge = node.edges[node.edges.size() - 1];
     if (saved) {
-      node.checked.emplace_back(save(x));
+      node.checked.emplace_back(save_argument(call, x));
       node.values.emplace_back(x);
     } else if (edge.leaf) {
       node.values.emplace_back(x);  // the edge keeps it alive anyway
@@ -117,7 +136,7 @@ void keep_argument(Node& node, const Value& value, bool saved) {
   }
   std::vector<Tensor> kept;
   for (const Tensor& x : value.tensors()) {
-    if (saved) node.checked.emplace_back(save(x));
+    if (saved) node.checked.emplace_back(save_argument(call, x));
     kept.push_back(saved ? x : shape_only(x));
   }
   node.values.emplace_back(std::move(kept));
@@ -125,13 +144,12 @@ void keep_argument(Node& node, const Value& value, bool saved) {
 
 NodeRef make_node(Call& call) {
   NodeRef node = new_node(call.operation);
-  const NativeOperation& native = *call.operation.native;
   for (size_t i = 0; i < call.values.size(); ++i) {
     const Value& value = call.values[i];
     if (value.is_tensor()) add_edge(*node, value.tensor());
     if (value.kind() == ValueKind::tensors)
       for (const Tensor& x : value.tensors()) add_edge(*node, x);
-    keep_argument(*node, value, native.saved_inputs >> i & 1u);
+    keep_argument(*node, call, i);
   }
   for (const Tensor& x : call.saved) node->saved.emplace_back(save(x));
   node->sequence = take_sequence();
@@ -258,6 +276,15 @@ bool place_grad(const Tensor& x, const Tensor& grad) {
 
 void exchange_data(const Tensor& x, const Tensor& source) {
   TensorImpl& target = *x.impl();
+  // x.data -= y assigns the memory that is there already.
+  if (target.storage == source.impl()->storage && target.dtype == source.dtype() &&
+      target.offset == source.offset() && target.shape == source.shape() &&
+      target.strides == source.strides())
+    return;
+  if (thread_state().backward_depth > 0)
+    fail(ErrorKind::gradient,
+         "data: the memory of a tensor cannot be exchanged while backward runs, from a hook or an "
+         "observer. Expected an exchange outside of it. Fix: write the values with x.copy_(y).");
   const AutogradMeta* meta = target.autograd;
   if (meta && (meta->grad_fn || meta->view.base))
     fail(ErrorKind::gradient,

@@ -57,6 +57,7 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
     const Tensor target = values[0].tensor();
     check_in_place(operation, target, call.records || target.requires_grad());
     call.destination = target;
+    call.destination_version = target.version();
     native.forward(call);
     // Kernels write into another tensor when the target's dtype or aliasing demands it.
     if (call.outputs[0].impl() != target.impl()) {

@@ -28,6 +28,7 @@ struct Call {
   bool records = false;
   // The in-place form's target; `forward` may write there directly when dtype and shape agree.
   Tensor destination;
+  uint32_t destination_version = 0;  // before the write
   InlineList<Tensor, 2> outputs;
   InlineList<Tensor, 2> saved;
 
@@ -76,6 +77,9 @@ struct NativeOperation {
   void (*forward)(Call&) = nullptr;
   void (*backward)(BackwardCall&) = nullptr;
   uint32_t saved_inputs = 0;
+  // Bit i, of the first two: only the gradient of the other one reads argument i, as in a product,
+  // so that it is saved only where that gradient is wanted.
+  uint32_t saved_for_other = 0;
   bool saves_outputs = false;
   // The output shows the first argument's memory.
   bool is_view = false;
@@ -144,6 +148,7 @@ using Observers = std::vector<std::shared_ptr<Observer>>;
 
 struct ThreadState {
   bool grad_enabled = true;
+  int backward_depth = 0;          // backward passes under way on this thread
   Observers* observers = nullptr;  // null when the stack is empty, and while an observer runs
   Observers* paused = nullptr;     // the stack while an observer runs
 };

@@ -468,11 +468,13 @@ void linear_backward(BackwardCall& call) {
 const Register matmul_registered({.name = "matmul",
                                   .forward = matmul_forward,
                                   .backward = matmul_backward,
-                                  .saved_inputs = 0b11});
+                                  .saved_inputs = 0b11,
+                                  .saved_for_other = 0b11});
 const Register linear_registered({.name = "linear",
                                   .forward = linear_forward,
                                   .backward = linear_backward,
-                                  .saved_inputs = 0b011});
+                                  .saved_inputs = 0b011,
+                                  .saved_for_other = 0b011});
 
 }  // namespace
 }  // namespace samara

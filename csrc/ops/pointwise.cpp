@@ -380,12 +380,15 @@ Tensor binary_gradient(BackwardCall& call, const Functor& functor, int input) {
     pointwise_kernel(gradient, {g, g, g, y}, attributes);
     return gradient;
   }
+  // An operand that was not saved is not read; the gradient stands in for it.
+  const auto operand = [&](const Tensor& kept) {
+    return kept.impl()->storage ? cast(kept, g.dtype()) : g;
+  };
   if (a.is_tensor() && b.is_tensor()) {
-    pointwise_kernel(gradient, {g, cast(a.tensor(), g.dtype()), cast(b.tensor(), g.dtype()), y},
-                     attributes);
+    pointwise_kernel(gradient, {g, operand(a.tensor()), operand(b.tensor()), y}, attributes);
     return gradient;
   }
-  const Tensor x = cast(a.is_tensor() ? a.tensor() : b.tensor(), g.dtype());
+  const Tensor x = operand(a.is_tensor() ? a.tensor() : b.tensor());
   if (a.is_tensor()) {
     if (const Functor* cheaper = cheaper_power(functor, b, g.dtype())) {
       attributes.functor = cheaper;
@@ -426,7 +429,7 @@ std::vector<Functor>& functors() {
 template <class... F>
 void register_functors(pointwise::List<F...>) {
   int index = 0;
-  const auto add = [&](Functor functor) {
+  const auto add = [&]<class Kind>(Functor functor) {
     const Functor& kept = functors().emplace_back(functor);
     const bool unary = kept.arity == 1;
     NativeOperation native;
@@ -434,11 +437,12 @@ void register_functors(pointwise::List<F...>) {
     native.forward = unary ? unary_forward : binary_forward;
     if (kept.differentiable) native.backward = unary ? unary_backward : binary_backward;
     native.saved_inputs = kept.differentiable && kept.reads_x ? 0b11 : 0;
+    if constexpr (Kind::arity == 2) native.saved_for_other = Kind::for_other;
     native.saves_outputs = kept.differentiable && kept.reads_y;
     native.details = &kept;
     register_native(native);
   };
-  (add(describe<F>(index++)), ...);
+  (add.template operator()<F>(describe<F>(index++)), ...);
 }
 
 const bool registered = [] {

@@ -38,6 +38,8 @@ struct Unary {
 };
 struct Binary : Unary {
   static constexpr int arity = 2;
+  // Bit i: only the gradient of the other operand reads operand i.
+  static constexpr unsigned for_other = 0;
 };
 // Differentiable with a derivative of zero, or none at all.
 struct Step : Unary {
@@ -138,6 +140,7 @@ struct Subtract : Binary {
 };
 struct Multiply : Binary {
   static constexpr const char* name = "multiply";
+  static constexpr unsigned for_other = 0b11;
   static constexpr unsigned domain = kEvery;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
@@ -154,6 +157,7 @@ struct Multiply : Binary {
 };
 struct Divide : Binary {
   static constexpr const char* name = "divide";
+  static constexpr unsigned for_other = 0b01;
   static constexpr unsigned domain = kInexact;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {

@@ -32,7 +32,6 @@ VIEWS = {
     "newaxis": (lambda x: x[:, None, ..., 0], lambda a: a[:, None, ..., 0]),
     "unsqueeze": (lambda x: x.unsqueeze(1), lambda a: a[:, None]),
     "flip": (lambda x: x.flip(0), lambda a: np.flip(a, 0)),
-    "narrow": (lambda x: x.narrow(1, 1, 2), lambda a: a[:, 1:3]),
     "movedim": (lambda x: x.movedim(0, -1), lambda a: np.moveaxis(a, 0, -1)),
     "squeeze": (lambda x: x[:, :1].squeeze(1), lambda a: a[:, 0]),
 }

@@ -21,8 +21,10 @@ Function = Callable[..., Any]
 # Step of the differences: the error of a central difference, about step**2, and what rounding
 # does to it, about 1e-16 / step, are both near 1e-10.
 STEP = 1e-5
-# Differences to the left and to the right that disagree by more mark a kink or a jump.
+# Differences to the left and to the right that disagree by more mark a kink or a jump: relative to
+# their size, and absolute.
 KINK = 1e-2
+SMALL_KINK = 1e-4
 # Elements of this size and above are left alone: a step would be lost in them.
 LARGE = 1e3
 
@@ -196,7 +198,7 @@ class _Problem:
                 forward, backward = (right - middle) / STEP, (middle - left) / STEP
                 slope = (right - left) / (2 * STEP)
                 apart = np.abs(forward - backward)
-                bound = KINK * (1 + np.abs(forward) + np.abs(backward))
+                bound = KINK * (np.abs(forward) + np.abs(backward)) + SMALL_KINK
                 good &= np.isfinite(slope) & (apart <= bound)
             slopes.append(np.where(good, slope, 0))
         return slopes
