@@ -22,7 +22,10 @@ void translate_exception() noexcept {
     const Owned type(exception_class(error.kind()));
     if (type) PyErr_SetString(type.get(), error.what());
   } catch (const std::bad_alloc&) {
-    PyErr_NoMemory();
+    const Owned type(exception_class(ErrorKind::memory));
+    if (type)
+      PyErr_SetString(type.get(), "out of memory: the system refused a small allocation. Expected "
+                      "free memory. Fix: use smaller tensors, or free some.");
   } catch (const std::exception& error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());
   } catch (...) {

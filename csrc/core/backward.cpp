@@ -45,6 +45,11 @@ class Reading {
   bool done_ = false;
 };
 
+struct Depth {
+  Depth() { ++thread_state().backward_depth; }
+  ~Depth() { --thread_state().backward_depth; }
+};
+
 class Walk {
  public:
   Walk(std::span<const Tensor> inputs, const BackwardOptions& options)
@@ -52,6 +57,7 @@ class Walk {
 
   std::vector<Tensor> run(std::span<const Tensor> roots, std::span<const Tensor> gradients) {
     GradMode mode(options_.create_graph);
+    const Depth depth;
     // A hook may change the roots' history while the walk goes on: their edges keep the nodes
     // alive.
     std::vector<Edge> root_edges;
@@ -204,7 +210,6 @@ class Walk {
     Node& node = *work.node;
     if (work.outputs.empty()) return;
     Reading reading(node, !options_.retain_graph && !options_.create_graph);
-    check(node);
     // Several outputs: those nobody used contribute zeros.
     if (node.outputs.size() > 1) {
       work.outputs.resize(node.outputs.size());
@@ -216,6 +221,7 @@ class Walk {
     for (int i = 0; i < work.outputs.size(); ++i)
       gradients.push_back(run_node_hooks(node, i, std::move(work.outputs[i])));
     work.outputs.clear();
+    check(node);  // after the hooks, which may edit tensors
     InlineList<Tensor, 4> results;
     results.resize(node.edges.size());
     BackwardCall call{node, gradients.span(), results.span()};

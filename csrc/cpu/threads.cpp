@@ -146,7 +146,7 @@ class Pool {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     try {
       for (int i = 1; i < thread_count_; ++i) std::thread([this] { serve(); }).detach();
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
       // The system refuses more threads: those that exist, or the caller alone, do the work.
     }
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
