@@ -104,11 +104,11 @@ struct Selu : Unary {  // constants of Klambauer et al. 2017, equation 14
     return x > T(0) ? g * T(scale) : g * (T(scale * alpha) * math::exp(x));
   }
 };
-struct Gelu : Unary {  // x Phi(x); erfc keeps the relative precision of the left tail
+struct Gelu : Unary {  // x Phi(x), precise relative to |x|
   static constexpr const char* name = "gelu";
   template <class T>
   SAMARA_FUNCTION T phi(T x) {
-    return T(0.5) * math::erfc(x * T(-0.707106781186547524400844362105));
+    return T(0.5) * (T(1) + math::erf(x * T(0.707106781186547524400844362105)));
   }
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
