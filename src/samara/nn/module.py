@@ -498,6 +498,7 @@ class Module:
         with no_grad():
             for parameter in self.parameters():
                 gradient = parameter.grad
+                parameter.grad = None  # it must fit the values at every moment
                 parameter.data = fn(parameter.detach())
                 if gradient is not None:
                     parameter.grad = fn(gradient.detach())

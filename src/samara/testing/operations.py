@@ -550,15 +550,14 @@ def _enlarged(record: Record, arguments: Arguments) -> Arguments | None:
     arrays = arguments.arrays()
     if not arrays or not arrays[0].ndim or not all(a.size for a in arrays):
         return None
-    sizes = [_output_elements(record, arguments)]
+    before = _output_sizes(record, arguments)
     for chosen in ([0], range(len(arrays))):
         try:
-            double = _repeated(arguments, chosen, 2)
-            sizes.append(_output_elements(record, double))
+            after = _output_sizes(record, _repeated(arguments, chosen, 2))
         except (SamaraError, ValueError):
             continue
-        if sizes[-1] > 2 * sizes[0] + 2:
-            continue  # grows faster than its input
+        if len(after) > len(before) or sum(after) > 2 * sum(before) + 2:
+            continue  # grows faster than its input, or into ever more tensors
         times = -(-PARALLEL_ELEMENTS // arrays[0].size)
         return _repeated(arguments, chosen, times)
     return None
@@ -572,8 +571,8 @@ def _repeated(arguments: Arguments, chosen: Sequence[int], times: int) -> Argume
     return arguments.with_arrays(arrays)
 
 
-def _output_elements(record: Record, arguments: Arguments) -> int:
-    return sum(y.numel() for y in _outputs(arguments.tensors().call(record.function)))
+def _output_sizes(record: Record, arguments: Arguments) -> list[int]:
+    return [y.numel() for y in _outputs(arguments.tensors().call(record.function))]
 
 
 # --- all of it -----------------------------------------------------------------------------------
