@@ -274,3 +274,10 @@ def test_view_as_another_dtype_of_the_same_size() -> None:
     )
     with pytest.raises(DTypeError, match="4 bytes"):
         x.view(samara.int64)
+
+
+def test_operations_are_pickled_by_name() -> None:
+    for operation in (samara.exp, samara.softmax, samara.outer):
+        assert pickle.loads(pickle.dumps(operation)) is operation
+        assert copy.deepcopy(operation) is operation
+    assert "samara.exp" in repr(samara.exp) and samara.exp.__name__ == "exp"

@@ -336,27 +336,29 @@ def _expect_error(record: Record, call: Arguments, kind: type[Exception], match:
 
 def check_gradients(record: Record) -> None:
     """Both gradient rules agree with finite differences, to second order."""
-    if _core.float64 not in record.dtypes:
-        return
     problems = Problems(record)
-    seen = 0
-    for sample in _samples(record):
-        report = problems.run(repr(sample), _differentiate, record, sample)
-        seen += report or 0
-    if record.differentiable and not problems.found and seen == 0 and _gives_floats(record):
-        problems.note("no sample has an output at which the operation is smooth")
+    for dtype in (_core.float64, _core.complex128):
+        if dtype not in record.dtypes:
+            continue
+        seen = 0
+        for sample in _samples(record):
+            what = f"{dtype.name} {sample}"
+            seen += problems.run(what, _differentiate, record, sample, dtype) or 0
+        wanted = record.differentiable and _gives_floats(record, dtype)
+        if wanted and not problems.found and seen == 0:
+            problems.note(f"no {dtype.name} sample has an output at which the operation is smooth")
     problems.close()
 
 
-def _gives_floats(record: Record) -> bool:
-    arguments = _arguments(record, record.samples(np.random.default_rng(0))[0], _core.float64)
+def _gives_floats(record: Record, dtype: DType) -> bool:
+    arguments = _arguments(record, record.samples(np.random.default_rng(0))[0], dtype)
     result = arguments.tensors().call(record.function)
     return any(y.dtype in FLOAT + COMPLEX for y in _outputs(result))
 
 
-def _differentiate(record: Record, sample: Sample) -> int:
+def _differentiate(record: Record, sample: Sample, dtype: DType) -> int:
     """How many elements of the outputs were checked."""
-    arguments = _arguments(record, sample, _core.float64)
+    arguments = _arguments(record, sample, dtype)
     arrays = arguments.arrays()
 
     def function(*inputs: Tensor) -> Any:
@@ -366,7 +368,8 @@ def _differentiate(record: Record, sample: Sample) -> int:
         return arguments.with_arrays(places).call(record.function)
 
     moving = list(range(len(arrays)))
-    moving = [i for i in moving if arrays[i].dtype == np.float64 and _moves(record, arguments, i)]
+    like = to_numpy_dtype(dtype)
+    moving = [i for i in moving if arrays[i].dtype == like and _moves(record, arguments, i)]
     if not moving:
         return 0
     point = [arrays[i] for i in moving]
@@ -375,7 +378,7 @@ def _differentiate(record: Record, sample: Sample) -> int:
         if any(y.requires_grad for y in result):
             raise CheckError("the result requires grad. Expected none: there is no rule.")
         return 0
-    if not any(y.dtype in FLOAT for y in _outputs(function(*map(tensor, point)))):
+    if not any(y.dtype in FLOAT + COMPLEX for y in _outputs(function(*map(tensor, point)))):
         return 0
     return gradcheck(function, point, place=record.name).outputs
 
