@@ -138,7 +138,7 @@ void add_slice(Plan& plan, const Item& item, int64_t size) {
   const Py_ssize_t length = PySlice_AdjustIndices(size, &start, &stop, step);
   plan.whole = plan.whole && length == size && step == 1;
   plan.starts.push_back(length == 0 ? 0 : start);
-  plan.steps.push_back(step);
+  plan.steps.push_back(length <= 1 ? 1 : step);  // a step that is not taken may be of any size
   plan.sizes.push_back(length);
 }
 

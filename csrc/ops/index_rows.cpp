@@ -45,7 +45,9 @@ void add_offsets_of(std::string_view place, const I* index, int axis, int64_t si
   for (int64_t i = 0; i < count; ++i) {
     const int64_t value = wrapped(index[i], size);
     outside |= static_cast<uint64_t>(value) >= static_cast<uint64_t>(size);
-    offsets[i] += value * stride;
+    // Modulo 2^64: one that is out of range may be of any size, and is reported below.
+    offsets[i] = static_cast<int64_t>(static_cast<uint64_t>(offsets[i]) +
+                                      static_cast<uint64_t>(value) * static_cast<uint64_t>(stride));
   }
   if (!outside) return;
   for (int64_t i = 0; i < count; ++i) {

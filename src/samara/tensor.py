@@ -22,6 +22,7 @@ _astype = _core.Operation("astype(x, dtype: dtype, copy: bool = True)", "astype"
 _clone = _core.Operation("clone(x)", "clone")
 _contiguous = _core.Operation("contiguous(x)", "contiguous")
 _view = _core.Operation("view(x, shape: ints)", "view")
+_MAX_RANK = 16
 _SCALARS = (bool, int, float, complex)
 
 
@@ -86,14 +87,19 @@ def _array_of(data: Any, place: str) -> np.ndarray[Any, Any]:
     return array
 
 
-def _plain(data: Any) -> Any:
+def _plain(data: Any, depth: int = 0) -> Any:
     """Tensors inside nested sequences as arrays."""
+    if depth > _MAX_RANK:
+        raise ShapeError(
+            f"tensor: the sequence is nested more than {_MAX_RANK} deep, or holds itself. Expected "
+            f"at most {_MAX_RANK} axes. Fix: flatten it."
+        )
     if isinstance(data, Tensor):
         return data.detach().numpy()
     if isinstance(data, (list, tuple)) and any(
         isinstance(item, (Tensor, list, tuple)) for item in data
     ):
-        return [_plain(item) for item in data]
+        return [_plain(item, depth + 1) for item in data]
     return data
 
 
@@ -363,6 +369,15 @@ def _text(self: Tensor) -> str:
     return f"tensor({', '.join(parts)})"
 
 
+def _like(other: Any, place: str) -> Tensor:
+    if isinstance(other, Tensor):
+        return other
+    raise DTypeError(
+        f"{place}: a {type(other).__name__} was given. Expected a tensor. "
+        "Fix: convert it with samara.asarray(...)."
+    )
+
+
 def _size(self: Tensor, dim: int | None = None) -> Any:
     """The shape, or the size of one axis."""
     return self.shape if dim is None else self.shape[dim]
@@ -507,6 +522,12 @@ def _dlpack_device(self: Tensor) -> tuple[int, int]:
 
 
 def _rebuild(array: np.ndarray[Any, Any], bfloat16: bool, requires_grad: bool) -> Tensor:
+    if not isinstance(array, np.ndarray):
+        raise DTypeError(
+            f"pickle: a {type(array).__name__} stands where the values are. Expected a NumPy array. "
+            "Fix: the file is damaged; write it again."
+        )
+    _check_array(array, "pickle")
     x = _share(_native(array))
     if bfloat16:
         x = _core.reinterpret(x, _core.bfloat16)
@@ -608,7 +629,7 @@ def _install() -> None:
         "to": _to,
         "to_device": _to_device,
         "view": _view_method,
-        "view_as": lambda self, other: _view(self, other.shape),
+        "view_as": lambda self, other: _view(self, _like(other, "view_as").shape),
         "backward": _backward,
         "requires_grad_": _requires_grad,
         "register_hook": _register_hook,
@@ -619,7 +640,7 @@ def _install() -> None:
         "is_floating_point": lambda self: self.dtype.is_floating_point,
         "is_complex": lambda self: self.dtype.is_complex,
         "cpu": lambda self: _convert(self, None, "cpu", None),
-        "type_as": lambda self, other: _convert(self, other.dtype, other.device, None),
+        "type_as": lambda self, other: _to(self, _like(other, "type_as")),
         "__repr__": _text,
         "__str__": _text,
         "__iter__": _iterate,
