@@ -122,6 +122,9 @@ SAMARA_FUNCTION double asinh(double x) { return __builtin_asinh(x); }
 SAMARA_FUNCTION double acosh(double x) { return __builtin_acosh(x); }
 SAMARA_FUNCTION double atanh(double x) { return __builtin_atanh(x); }
 SAMARA_FUNCTION double erf(double x) { return __builtin_erf(x); }
+SAMARA_FUNCTION double normal_distribution(double x) {
+  return 0.5 * __builtin_erfc(-0.70710678118654752440 * x);
+}
 SAMARA_FUNCTION double erfc(double x) { return __builtin_erfc(x); }
 SAMARA_FUNCTION double pow(double x, double y) { return __builtin_pow(x, y); }
 

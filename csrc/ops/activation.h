@@ -107,19 +107,15 @@ struct Selu : Unary {  // constants of Klambauer et al. 2017, equation 14
 struct Gelu : Unary {  // x Phi(x), precise relative to |x|
   static constexpr const char* name = "gelu";
   template <class T>
-  SAMARA_FUNCTION T phi(T x) {
-    return T(0.5) * (T(1) + math::erf(x * T(0.707106781186547524400844362105)));
-  }
-  template <class T>
   SAMARA_FUNCTION T forward(T x) {
-    const T value = x * phi(x);
+    const T value = x * math::normal_distribution(x);
     return x < T(-40) ? T(-0.0) : value;  // -inf * 0
   }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     const T density = T(0.398942280401432677939946059934) * math::exp(T(-0.5) * x * x);
     const T slope = density == T(0) ? T(0) : x * density;  // inf * 0
-    return g * (phi(x) + slope);
+    return g * (math::normal_distribution(x) + slope);
   }
 };
 struct GeluTanh : Unary {  // 0.5 x (1 + tanh u), u = sqrt(2/pi) (x + 0.044715 x^3); = x sigmoid(2u)
