@@ -489,7 +489,13 @@ def _iterate(self: Tensor) -> Iterator[Tensor]:
 
 
 def _contains(self: Tensor, value: Any) -> bool:
-    return bool((self == value).any())
+    found = self == value
+    if not isinstance(found, Tensor):
+        raise DTypeError(
+            f"in: a {type(value).__name__} was looked for in a tensor. Expected a number or a "
+            "tensor. Fix: convert it first."
+        )
+    return bool(found.any())
 
 
 def _dlpack(
@@ -524,8 +530,8 @@ def _dlpack_device(self: Tensor) -> tuple[int, int]:
 def _rebuild(array: np.ndarray[Any, Any], bfloat16: bool, requires_grad: bool) -> Tensor:
     if not isinstance(array, np.ndarray):
         raise DTypeError(
-            f"pickle: a {type(array).__name__} stands where the values are. Expected a NumPy array. "
-            "Fix: the file is damaged; write it again."
+            f"pickle: a {type(array).__name__} stands where the values are. Expected a NumPy "
+            "array. Fix: the file is damaged; write it again."
         )
     _check_array(array, "pickle")
     x = _share(_native(array))

@@ -221,9 +221,22 @@ def plain(*methods: str) -> Callable[[Function], Function]:
     """Makes a function without a record public, also as the given methods."""
 
     def decorate(function: Function) -> Function:
-        PLAIN[function.__name__] = function
-        METHODS.update(dict.fromkeys(methods, function))
-        return function
+        tensors = [k for k, kind in inspect.get_annotations(function).items() if kind == "Tensor"]
+        declared = f"{function.__name__}({', '.join(k for k in tensors if k != 'return')})"
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except (AttributeError, TypeError) as error:
+                wrong = wrong_argument(declared, function, args, kwargs)
+                if isinstance(error, SamaraError) or wrong is None:
+                    raise
+                raise wrong from error
+
+        PLAIN[function.__name__] = call
+        METHODS.update(dict.fromkeys(methods, call))
+        return call
 
     return decorate
 
