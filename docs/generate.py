@@ -1,7 +1,7 @@
 """Writes the pages of docs/ that follow from the source: operations.md.
 
-    python docs/generate.py          writes them
-    python docs/generate.py --check  exits with 1 when one is stale
+python docs/generate.py          writes them
+python docs/generate.py --check  exits with 1 when one is stale
 """
 
 from __future__ import annotations
@@ -15,7 +15,13 @@ from samara.ops.record import RECORDS, Record
 
 HERE = Path(__file__).parent
 
-GROUPS = (("all", ALL), ("bool", BOOL), ("integer", INTEGER), ("float", FLOAT), ("complex", COMPLEX))
+GROUPS = (
+    ("all", ALL),
+    ("bool", BOOL),
+    ("integer", INTEGER),
+    ("float", FLOAT),
+    ("complex", COMPLEX),
+)
 
 
 def dtypes_text(record: Record) -> str:
@@ -41,7 +47,7 @@ def order_text(record: Record) -> str:
     """How often the operation can be differentiated."""
     if not record.differentiable:
         return "none"
-    return "any" if record.native is None or record.grad is not None else "any (linear)"
+    return "any"
 
 
 def operations_page() -> str:
@@ -49,7 +55,7 @@ def operations_page() -> str:
     lines = [
         "# Operations",
         "",
-        "Written by `make docs` from the records in `src/samara/ops`; a test fails when it is stale.",
+        "Written by `make docs` from the records in `src/samara/ops`; a test fails if it is stale.",
         "Devices: every operation runs on the CPU. Error: bound in units of the last place of the",
         "result's dtype against a float64 reference; where it says `sum`, relative to the sum of",
         "magnitudes. Gradient: the order up to which derivatives exist.",

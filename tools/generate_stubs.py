@@ -63,7 +63,9 @@ def operation_text(name: str, function: Operation, method: bool) -> str:
             continue
         text = f"{parameter}: {PARAMETER_TYPES[kind]}" + (" | None" if optional else "")
         parts.append(text + ("" if default is ... else " = ..."))
-    if function.dim_form is not None or any(p[0] in ("axis", "keepdims", "axes") for p in parameters):
+    if function.dim_form is not None or any(
+        p[0] in ("axis", "keepdims", "axes") for p in parameters
+    ):
         parts.append("**spelling: Any")
     return f"def {name}({', '.join(parts)}) -> {returned(function)}: ..."
 
@@ -123,7 +125,9 @@ def imports_of_package() -> list[str]:
                 continue
             lines.append(f"from {module} import {original} as {renamed or original}")
     lines += [f"from samara import {name} as {name}" for name in samara._LAZY_MODULES]
-    lines += [f"from {module} import {name} as {name}" for name, module in samara._LAZY_NAMES.items()]
+    lines += [
+        f"from {module} import {name} as {name}" for name, module in samara._LAZY_NAMES.items()
+    ]
     return sorted(set(lines))
 
 
@@ -158,7 +162,9 @@ def tensor_stub(text: str) -> str:
     """The text of _core.pyi with the generated methods put in."""
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    written = set(re.findall(r"^    (?:def )?(\w+)[:(]", before[before.index("class Tensor") :], re.M))
+    written = set(
+        re.findall(r"^    (?:def )?(\w+)[:(]", before[before.index("class Tensor") :], re.M)
+    )
     lines = []
     for name in sorted(vars(Tensor)):
         value = vars(Tensor)[name]

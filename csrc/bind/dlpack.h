@@ -16,7 +16,14 @@ struct DataType {
   uint8_t bits;
   uint16_t lanes;
 };
-enum TypeCode : uint8_t { kInt = 0, kUnsigned = 1, kFloat = 2, kBFloat = 4, kComplex = 5, kBool = 6 };
+enum TypeCode : uint8_t {
+  kInt = 0,
+  kUnsigned = 1,
+  kFloat = 2,
+  kBFloat = 4,
+  kComplex = 5,
+  kBool = 6
+};
 
 struct Tensor {
   void* data;

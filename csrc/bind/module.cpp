@@ -62,23 +62,27 @@ void add_functions(nb::module_& m) {
   m.def("thread_count", &thread_count, "Threads that kernels use.");
   m.def("set_thread_count", &set_thread_count, nb::arg("count"),
         "Sets how many threads kernels use.");
-  m.def("chosen_isa", [] { return std::string(isa_name(chosen_isa())); },
-        "The instruction set the kernels were chosen for.");
+  m.def(
+      "chosen_isa", [] { return std::string(isa_name(chosen_isa())); },
+      "The instruction set the kernels were chosen for.");
   m.def("native_names", &native_names, "Names of all native operations.");
   m.def("register_host_backed_device", &register_host_backed_device, nb::arg("name"),
         "Makes the testing device known.");
-  m.def("device_available",
-        [](const std::string& name) { return is_available(parse_device(name)); },
-        nb::arg("name"), "Whether this process can use the device.");
-  m.def("promote",
-        [](nb::handle a, nb::handle b) {
-          return nb::borrow(dtype_object(promote(dtype_argument(a), dtype_argument(b))));
-        },
-        nb::arg("a"), nb::arg("b"), "The dtype two dtypes promote to.");
-  m.def("default_dtype", [] { return nb::borrow(dtype_object(default_dtype())); },
-        "The dtype new floating-point tensors take.");
-  m.def("set_default_dtype", [](nb::handle dtype) { set_default_dtype(dtype_argument(dtype)); },
-        nb::arg("dtype"), "Sets the dtype new floating-point tensors take.");
+  m.def(
+      "device_available", [](const std::string& name) { return is_available(parse_device(name)); },
+      nb::arg("name"), "Whether this process can use the device.");
+  m.def(
+      "promote",
+      [](nb::handle a, nb::handle b) {
+        return nb::borrow(dtype_object(promote(dtype_argument(a), dtype_argument(b))));
+      },
+      nb::arg("a"), nb::arg("b"), "The dtype two dtypes promote to.");
+  m.def(
+      "default_dtype", [] { return nb::borrow(dtype_object(default_dtype())); },
+      "The dtype new floating-point tensors take.");
+  m.def(
+      "set_default_dtype", [](nb::handle dtype) { set_default_dtype(dtype_argument(dtype)); },
+      nb::arg("dtype"), "Sets the dtype new floating-point tensors take.");
 }
 
 }  // namespace
@@ -86,16 +90,15 @@ void add_functions(nb::module_& m) {
 
 NB_MODULE(_core, m) {
   using namespace samara::bind;
-  nb::register_exception_translator(
-      [](const std::exception_ptr& pointer, void*) {
-        try {
-          std::rethrow_exception(pointer);
-        } catch (const samara::Error&) {
-          translate_exception();
-        } catch (const samara::PythonError&) {
-          // Already set.
-        }
-      });
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const samara::Error&) {
+      translate_exception();
+    } catch (const samara::PythonError&) {
+      // Already set.
+    }
+  });
   require_supported_cpu();
   add_part<add_dtype_and_device_types>(m);
   add_part<add_tensor_type>(m);

@@ -8,8 +8,7 @@
 namespace samara::bind {
 
 struct TensorObject {
-  PyObject_HEAD
-  TensorImpl* impl;  // counted
+  PyObject_HEAD TensorImpl* impl;  // counted
   PyObject* weak_references;
 };
 

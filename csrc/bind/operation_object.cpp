@@ -12,8 +12,7 @@ namespace samara::bind {
 namespace {
 
 struct OperationObject {
-  PyObject_HEAD
-  vectorcallfunc vectorcall;
+  PyObject_HEAD vectorcallfunc vectorcall;
   Operation* operation;  // lives as long as the process: tape nodes point to it
   PyObject* doc;
   PyObject* record;       // the Python record, or None
@@ -56,11 +55,11 @@ std::string_view expected_text(ParameterType type) {
 
 [[noreturn, gnu::noinline]] void wrong_type(const Operation& operation, const Parameter& parameter,
                                             PyObject* given) {
-  const bool tensor = parameter.type == ParameterType::tensor ||
-                      parameter.type == ParameterType::tensors;
+  const bool tensor =
+      parameter.type == ParameterType::tensor || parameter.type == ParameterType::tensors;
   fail(ErrorKind::dtype, operation.name, ": argument '", parameter.name, "' is a ",
-       type_name(given), ". Expected ", expected_text(parameter.type), ". Fix: ",
-       tensor ? "convert it with samara.asarray(...)." : "pass a value of that type.");
+       type_name(given), ". Expected ", expected_text(parameter.type),
+       ". Fix: ", tensor ? "convert it with samara.asarray(...)." : "pass a value of that type.");
 }
 
 // A 0-d integer tensor also serves as an int, as an index does.
@@ -190,7 +189,8 @@ int find_alias(const Operation& operation, std::string_view keyword) {
       if (operation.parameters[i].name == name) return static_cast<int>(i);
     return -1;
   };
-  if (keyword == "dim" || keyword == "dims") return named("axis") >= 0 ? named("axis") : named("axes");
+  if (keyword == "dim" || keyword == "dims")
+    return named("axis") >= 0 ? named("axis") : named("axes");
   if (keyword == "axis") return named("axes");
   if (keyword == "keepdim") return named("keepdims");
   const int count = static_cast<int>(operation.parameters.size());
@@ -325,8 +325,8 @@ PyObject* operation_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
     PyObject *doc = Py_None, *record = Py_None, *output_type = Py_None, *rule = Py_None,
              *dim_form = Py_None;
     int in_place = 0;
-    static const char* names[] = {"signature", "native", "doc",      "record", "output_type",
-                                  "rule",      "dim_form", "in_place", "name", nullptr};
+    static const char* names[] = {"signature", "native",   "doc",      "record", "output_type",
+                                  "rule",      "dim_form", "in_place", "name",   nullptr};
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ss|$OOOOOpz", const_cast<char**>(names),
                                      &signature, &native, &doc, &record, &output_type, &rule,
                                      &dim_form, &in_place, &name))
@@ -400,16 +400,35 @@ PyObject* operation_parameters(PyObject* self, void*) {
         fallback = Owned::borrow(Py_None);
       std::string_view type = "Tensor";
       switch (parameter.type) {
-        case ParameterType::tensor: break;
-        case ParameterType::tensors: type = "Tensor[]"; break;
-        case ParameterType::boolean: type = "bool"; break;
-        case ParameterType::integer: type = "int"; break;
-        case ParameterType::real: type = "float"; break;
-        case ParameterType::number: type = "number"; break;
-        case ParameterType::integers: type = "ints"; break;
-        case ParameterType::dtype: type = "dtype"; break;
-        case ParameterType::device: type = "device"; break;
-        case ParameterType::text: type = "str"; break;
+        case ParameterType::tensor:
+          break;
+        case ParameterType::tensors:
+          type = "Tensor[]";
+          break;
+        case ParameterType::boolean:
+          type = "bool";
+          break;
+        case ParameterType::integer:
+          type = "int";
+          break;
+        case ParameterType::real:
+          type = "float";
+          break;
+        case ParameterType::number:
+          type = "number";
+          break;
+        case ParameterType::integers:
+          type = "ints";
+          break;
+        case ParameterType::dtype:
+          type = "dtype";
+          break;
+        case ParameterType::device:
+          type = "device";
+          break;
+        case ParameterType::text:
+          type = "str";
+          break;
       }
       const Owned entry = checked(Py_BuildValue(
           "(ss#OOO)", parameter.name.c_str(), type.data(), static_cast<Py_ssize_t>(type.size()),
@@ -451,19 +470,19 @@ PyMemberDef operation_members[] = {
      nullptr},
     {}};
 PyMethodDef operation_methods[] = {{"__reduce__", operation_reduce, METH_NOARGS, nullptr}, {}};
-PyType_Slot operation_slots[] = {
-    {Py_tp_new, reinterpret_cast<void*>(operation_new)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(operation_dealloc)},
-    {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
-    {Py_tp_descr_get, reinterpret_cast<void*>(operation_get)},
-    {Py_tp_repr, reinterpret_cast<void*>(operation_repr)},
-    {Py_tp_getset, operation_attributes},
-    {Py_tp_members, operation_members},
-    {Py_tp_methods, operation_methods},
-    {0, nullptr}};
+PyType_Slot operation_slots[] = {{Py_tp_new, reinterpret_cast<void*>(operation_new)},
+                                 {Py_tp_dealloc, reinterpret_cast<void*>(operation_dealloc)},
+                                 {Py_tp_call, reinterpret_cast<void*>(PyVectorcall_Call)},
+                                 {Py_tp_descr_get, reinterpret_cast<void*>(operation_get)},
+                                 {Py_tp_repr, reinterpret_cast<void*>(operation_repr)},
+                                 {Py_tp_getset, operation_attributes},
+                                 {Py_tp_members, operation_members},
+                                 {Py_tp_methods, operation_methods},
+                                 {0, nullptr}};
 PyType_Spec operation_spec = {
     "samara.Operation", sizeof(OperationObject), 0,
-    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR, operation_slots};
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
+    operation_slots};
 
 // Operators have their own records-free operations: the hot path of a + b binds nothing.
 Operation& operator_operation(const char* name, bool in_place) {

@@ -24,7 +24,8 @@ void translate_exception() noexcept {
   } catch (const std::bad_alloc&) {
     const Owned type(exception_class(ErrorKind::memory));
     if (type)
-      PyErr_SetString(type.get(), "out of memory: the system refused a small allocation. Expected "
+      PyErr_SetString(type.get(),
+                      "out of memory: the system refused a small allocation. Expected "
                       "free memory. Fix: use smaller tensors, or free some.");
   } catch (const std::exception& error) {
     PyErr_SetString(PyExc_RuntimeError, error.what());

@@ -252,9 +252,7 @@ int set_requires_grad_attribute(PyObject* self, PyObject* value, void*) {
   });
 }
 PyObject* get_grad(PyObject* self, void*) {
-  return guarded([&]() -> PyObject* {
-    return wrap(load_grad(unwrap(self)));
-  });
+  return guarded([&]() -> PyObject* { return wrap(load_grad(unwrap(self))); });
 }
 int set_grad(PyObject* self, PyObject* value, void*) {
   return guarded<int>(-1, [&] {
@@ -269,7 +267,8 @@ int set_grad(PyObject* self, PyObject* value, void*) {
            name(grad.dtype()), " was assigned to a tensor of shape ", x.shape(), " and dtype ",
            name(x.dtype()), ". Expected the same shape, dtype and device. Fix: convert it first.");
     if (grad.impl() == x.impl())
-      fail(ErrorKind::argument, "grad: a tensor was assigned as its own gradient. Expected another "
+      fail(ErrorKind::argument,
+           "grad: a tensor was assigned as its own gradient. Expected another "
            "tensor. Fix: assign x.detach().clone().");
     exchange_grad(x, grad);
     return 0;
@@ -286,7 +285,8 @@ int set_data(PyObject* self, PyObject* value, void*) {
   return guarded<int>(-1, [&] {
     const Tensor x = unwrap(self);
     if (!value)
-      fail(ErrorKind::dtype, "data: the memory of a tensor cannot be deleted. Expected an assignment. "
+      fail(ErrorKind::dtype,
+           "data: the memory of a tensor cannot be deleted. Expected an assignment. "
            "Fix: assign another tensor.");
     const Tensor other = require_tensor(value, "data");
     exchange_data(x, other);

@@ -8,12 +8,10 @@ namespace samara::bind {
 namespace {
 
 struct DTypeObject {
-  PyObject_HEAD
-  DType dtype;
+  PyObject_HEAD DType dtype;
 };
 struct DeviceObject {
-  PyObject_HEAD
-  Device device;
+  PyObject_HEAD Device device;
 };
 
 PyTypeObject* dtype_type = nullptr;
@@ -32,9 +30,8 @@ PyObject* dtype_itemsize(PyObject* self, void*) {
   return PyLong_FromLongLong(itemsize(unwrap_dtype(self)));
 }
 PyObject* dtype_kind(PyObject* self, void*) {
-  static constexpr std::array<const char*, 5> names = {"bool", "unsigned integer",
-                                                       "signed integer", "real floating",
-                                                       "complex floating"};
+  static constexpr std::array<const char*, 5> names = {"bool", "unsigned integer", "signed integer",
+                                                       "real floating", "complex floating"};
   return text(names[static_cast<size_t>(kind(unwrap_dtype(self)))]);
 }
 PyObject* dtype_is_floating(PyObject* self, void*) {
@@ -48,14 +45,16 @@ PyObject* dtype_is_signed(PyObject* self, void*) {
   return PyBool_FromLong(k != DTypeKind::boolean && k != DTypeKind::unsigned_integer);
 }
 PyObject* dtype_reduce(PyObject* self, PyObject*) {
-  return Py_BuildValue("N(N)", PyObject_GetAttrString(reinterpret_cast<PyObject*>(dtype_type), "_named"),
+  return Py_BuildValue("N(N)",
+                       PyObject_GetAttrString(reinterpret_cast<PyObject*>(dtype_type), "_named"),
                        dtype_name(self, nullptr));
 }
 PyObject* dtype_named(PyObject*, PyObject* argument) {
   return guarded([&]() -> PyObject* {
     const std::string wanted = text_of(argument);
     for (int i = 0; i < kDTypeCount; ++i)
-      if (name(static_cast<DType>(i)) == wanted) return Py_NewRef(dtype_objects[static_cast<size_t>(i)]);
+      if (name(static_cast<DType>(i)) == wanted)
+        return Py_NewRef(dtype_objects[static_cast<size_t>(i)]);
     fail(ErrorKind::dtype, "dtype '", wanted,
          "' is not known. Expected a name such as 'float32' or 'int64'. Fix: correct the name.");
   });
@@ -83,9 +82,7 @@ PyType_Spec dtype_spec = {"samara.DType", sizeof(DTypeObject), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION, dtype_slots};
 
 Device device_of(PyObject* self) { return reinterpret_cast<DeviceObject*>(self)->device; }
-PyObject* device_repr(PyObject* self) {
-  return text("device('" + to_text(device_of(self)) + "')");
-}
+PyObject* device_repr(PyObject* self) { return text("device('" + to_text(device_of(self)) + "')"); }
 PyObject* device_str(PyObject* self) { return text(to_text(device_of(self))); }
 PyObject* device_type_name(PyObject* self, void*) {
   const std::string whole = to_text(device_of(self));
@@ -217,7 +214,8 @@ bool convert_number(PyObject* object, Value& value) {
       PyErr_Clear();
     }
     if (overflow != 0)
-      fail(ErrorKind::argument, "an integer beyond 64 bits was given. Expected -2^63 to 2^64 - 1. "
+      fail(ErrorKind::argument,
+           "an integer beyond 64 bits was given. Expected -2^63 to 2^64 - 1. "
            "Fix: pass a float.");
     value = Value(static_cast<int64_t>(whole));
     return true;
@@ -235,7 +233,8 @@ bool convert_number(PyObject* object, Value& value) {
     clear_type_error();
   }
   const PyNumberMethods* methods = Py_TYPE(object)->tp_as_number;
-  if (methods && methods->nb_bool && std::string_view(type_name(object)).find("bool") != std::string_view::npos) {
+  if (methods && methods->nb_bool &&
+      std::string_view(type_name(object)).find("bool") != std::string_view::npos) {
     const int truth = PyObject_IsTrue(object);
     checked(truth);
     value = Value(truth == 1);

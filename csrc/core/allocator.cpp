@@ -84,9 +84,8 @@ int64_t cache_limit() {
 }
 
 // A child of fork must not inherit a lock that another thread of the parent was holding.
-const int fork_handlers_installed = pthread_atfork([] { cache.lock.lock(); },
-                                                   [] { cache.lock.unlock(); },
-                                                   [] { cache.lock.unlock(); });
+const int fork_handlers_installed = pthread_atfork(
+    [] { cache.lock.lock(); }, [] { cache.lock.unlock(); }, [] { cache.lock.unlock(); });
 
 void* system_allocate(size_t bytes) {
   if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);

@@ -10,10 +10,10 @@ namespace samara {
 inline constexpr size_t kAlignment = 64;
 
 struct AllocatorStatistics {
-  int64_t live_bytes = 0;        // handed out now
-  int64_t peak_live_bytes = 0;   // the most ever handed out
-  int64_t cached_bytes = 0;      // kept for reuse
-  int64_t allocations = 0;       // requests served
+  int64_t live_bytes = 0;          // handed out now
+  int64_t peak_live_bytes = 0;     // the most ever handed out
+  int64_t cached_bytes = 0;        // kept for reuse
+  int64_t allocations = 0;         // requests served
   int64_t system_allocations = 0;  // requests that went to the operating system
 };
 

@@ -43,8 +43,7 @@ struct BFloat16 {
   const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(bits & 0x7FFFu) << 13;
   // Scaling by 2^112 rebiases the exponent and normalises subnormals in one exact multiplication.
-  const uint32_t finite =
-      std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
+  const uint32_t finite = std::bit_cast<uint32_t>(std::bit_cast<float>(magnitude) * 0x1p112f);
   const uint32_t special = magnitude | 0x7F800000u;
   return std::bit_cast<float>(sign | (magnitude >= 0x0F800000u ? special : finite));
 }

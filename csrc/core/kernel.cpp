@@ -11,8 +11,9 @@ std::vector<Tensor> host_views(TensorSpan tensors) {
       continue;
     }
     const Storage& storage = *x.impl()->storage;
-    StorageRef host = borrow_storage(backend(storage.device).host_address(storage.data),
-                                     storage.bytes, Device{}, [](void*) {}, nullptr);
+    StorageRef host = borrow_storage(
+        backend(storage.device).host_address(storage.data), storage.bytes, Device{}, [](void*) {},
+        nullptr);
     views.push_back(from_storage(std::move(host), x.shape(), x.strides(), x.offset(), x.dtype()));
   }
   return views;

@@ -24,7 +24,9 @@ class KernelSlot {
   using Function = void (*)(TensorSpan outputs, TensorSpan inputs, const Attributes& attributes);
 
   constexpr explicit KernelSlot(std::string_view name) : name_(name) {}
-  constexpr KernelSlot(std::string_view name, Function cpu) : name_(name) { implement(DeviceType::cpu, cpu); }
+  constexpr KernelSlot(std::string_view name, Function cpu) : name_(name) {
+    implement(DeviceType::cpu, cpu);
+  }
 
   constexpr void implement(DeviceType type, Function function) {
     functions_[static_cast<size_t>(type)] = function;

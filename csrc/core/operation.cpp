@@ -51,8 +51,8 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
   ThreadState& state = thread_state();
   const NativeOperation& native = *operation.native;
   Call call(operation, values);
-  call.records = state.grad_enabled && any_requires_grad(values) &&
-                 (native.backward || operation.python_rule);
+  call.records =
+      state.grad_enabled && any_requires_grad(values) && (native.backward || operation.python_rule);
   if (operation.in_place) {
     const Tensor target = values[0].tensor();
     check_in_place(operation, target, call.records || target.requires_grad());
@@ -113,7 +113,8 @@ void Call::too_few() const {
 const Tensor& Call::tensor(int i) const {
   const Value& value = (*this)[i];
   if (!value.is_tensor())
-    fail(ErrorKind::dtype, name(), ": argument '", operation.parameters[static_cast<size_t>(i)].name,
+    fail(ErrorKind::dtype, name(), ": argument '",
+         operation.parameters[static_cast<size_t>(i)].name,
          "' is not a tensor. Expected a tensor. Fix: wrap it with samara.asarray(...).");
   return value.tensor();
 }

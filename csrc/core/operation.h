@@ -101,13 +101,13 @@ struct Register {
 };
 
 enum class ParameterType : uint8_t {
-  tensor,       // also a number
+  tensor,  // also a number
   tensors,
   boolean,
   integer,
   real,
-  number,       // bool, int, float or complex
-  integers,     // one int or a sequence of ints
+  number,    // bool, int, float or complex
+  integers,  // one int or a sequence of ints
   dtype,
   device,
   text,
@@ -116,10 +116,10 @@ enum class ParameterType : uint8_t {
 struct Parameter {
   std::string name;
   ParameterType type = ParameterType::tensor;
-  bool optional = false;      // accepts None
-  bool required = true;       // no default
+  bool optional = false;  // accepts None
+  bool required = true;   // no default
   bool keyword_only = false;
-  Value fallback;             // the default
+  Value fallback;  // the default
 };
 
 // One operation as users see it: a name, a signature and the native implementation behind it.
@@ -129,7 +129,8 @@ class Operation {
   std::vector<Parameter> parameters;
   const NativeOperation* native = nullptr;
   bool in_place = false;
-  // The Python gradient rule, a borrowed PyObject kept alive by the record; null when there is none.
+  // The Python gradient rule, a borrowed PyObject kept alive by the record; null when there is
+  // none.
   void* python_rule = nullptr;
 };
 

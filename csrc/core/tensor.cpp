@@ -73,8 +73,8 @@ StorageRef borrow_storage(void* data, size_t bytes, Device device, void (*releas
 
 Tensor empty(const Dims& shape, DType dtype, Device device) {
   const int64_t elements = checked_element_count(shape);
-  StorageRef storage =
-      allocate_storage(static_cast<size_t>(elements) * static_cast<size_t>(itemsize(dtype)), device);
+  StorageRef storage = allocate_storage(
+      static_cast<size_t>(elements) * static_cast<size_t>(itemsize(dtype)), device);
   TensorImpl* impl = new_impl();
   impl->dtype = dtype;
   impl->device = device;
@@ -101,7 +101,7 @@ Tensor from_storage(StorageRef storage, const Dims& shape, const Dims& strides, 
 
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset) {
   if (!x.impl()->storage) x.address();  // fails: there is nothing to show
-  static_cast<void>(x.address());  // fails for a shape without data
+  static_cast<void>(x.address());       // fails for a shape without data
   return from_storage(x.impl()->storage, shape, strides, offset, x.dtype());
 }
 
@@ -165,7 +165,8 @@ namespace {
 // Whether two blocks of borrowed memory, such as two NumPy views of one array, meet.
 bool blocks_meet(const Storage& a, const Storage& b) {
   if (!a.release_borrowed || !b.release_borrowed || !(a.device == b.device)) return false;
-  const auto first = reinterpret_cast<uintptr_t>(a.data), second = reinterpret_cast<uintptr_t>(b.data);
+  const auto first = reinterpret_cast<uintptr_t>(a.data),
+             second = reinterpret_cast<uintptr_t>(b.data);
   return first < second + b.bytes && second < first + a.bytes;
 }
 

@@ -68,8 +68,10 @@ SAMARA_FUNCTION To convert(From x) {
     return {convert_real<Part>(widen(x)), Part(0)};
   } else if constexpr (sizeof(To) == 2 && requires(To t) { t.bits; }) {
     const float rounded = convert_real<float>(widen(x));
-    if constexpr (requires { requires static_cast<int>(DTypeOf<To>::dtype) ==
-                                          static_cast<int>(DType::float16); })
+    if constexpr (requires {
+                    requires static_cast<int>(DTypeOf<To>::dtype) ==
+                                 static_cast<int>(DType::float16);
+                  })
       return {float16_bits(rounded)};
     else
       return {bfloat16_bits(rounded)};
@@ -137,8 +139,8 @@ constexpr ConvertKernels make() {
 
 }  // namespace
 extern const ConvertKernels convert_kernels;
-constexpr ConvertKernels made = make<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t,
-                                     int32_t, int64_t, Float16, BFloat16, float, double, Complex64,
-                                     Complex128>();
+constexpr ConvertKernels made =
+    make<bool, uint8_t, uint16_t, uint32_t, uint64_t, int8_t, int16_t, int32_t, int64_t, Float16,
+         BFloat16, float, double, Complex64, Complex128>();
 const ConvertKernels convert_kernels = made;
 }  // namespace samara::SAMARA_ISA

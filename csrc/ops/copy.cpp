@@ -44,8 +44,9 @@ void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   walk.add(source);
   walk.simplify();
   const int64_t item = itemsize(target.dtype());
-  const ConvertLoop loop = convert_kernels().cast[static_cast<size_t>(target.dtype())]
-                                                 [static_cast<size_t>(source.dtype())];
+  const ConvertLoop loop =
+      convert_kernels()
+          .cast[static_cast<size_t>(target.dtype())][static_cast<size_t>(source.dtype())];
   const bool same = target.dtype() == source.dtype();
   for_each_run(walk, [&](char* const* pointers, const int64_t* strides, int64_t n) {
     if (same && strides[0] == item && strides[1] == item)
@@ -81,7 +82,9 @@ void fill_cpu(TensorSpan outputs, TensorSpan, const FillAttributes& attributes) 
 }
 const KernelSlot<FillAttributes> fill_kernel("fill", fill_cpu);
 
-int size_class(int64_t item) { return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4; }
+int size_class(int64_t item) {
+  return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4;
+}
 
 void where_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   const Tensor& output = outputs[0];
@@ -133,8 +136,8 @@ void store_number(void* target, DType dtype, const Value& number) {
     } else if constexpr (std::is_same_v<T, BFloat16>) {
       store(target, bfloat16_bits(static_cast<float>(number.real())));
     } else if constexpr (std::is_same_v<T, bool>) {
-      store(target, number.kind() == ValueKind::complex ? number.complex() != 0.0
-                                                        : number.real() != 0.0);
+      store(target,
+            number.kind() == ValueKind::complex ? number.complex() != 0.0 : number.real() != 0.0);
     } else if constexpr (std::is_integral_v<T>) {
       constexpr bool full = std::is_same_v<T, uint64_t>;  // as 64 bits, all numbers up to 2^64 - 1
       const bool real = number.kind() == ValueKind::real;
@@ -166,13 +169,15 @@ DType result_dtype(std::span<const Value> operands, std::string_view place) {
   for (const Value& operand : operands) {
     if (operand.is_tensor() || operand.is_none()) continue;
     if (!operand.is_number())
-      fail(ErrorKind::dtype, place, ": an argument is neither a tensor nor a number. Expected a "
+      fail(ErrorKind::dtype, place,
+           ": an argument is neither a tensor nor a number. Expected a "
            "tensor or a number. Fix: convert it with samara.asarray(...).");
     const DType weak = weak_dtype(operand);
     if (!any_tensor) {
       common = promote(common, weak);
     } else if (operand.kind() == ValueKind::complex) {
-      if (!is_complex(common)) common = complex_dtype(is_floating(common) ? common : default_dtype());
+      if (!is_complex(common))
+        common = complex_dtype(is_floating(common) ? common : default_dtype());
     } else if (operand.kind() == ValueKind::real) {
       if (!is_inexact(common)) common = default_dtype();
     } else if (operand.kind() == ValueKind::integer && common == DType::boolean) {
@@ -239,8 +244,7 @@ Tensor result(const Call& call, const Dims& shape, DType dtype, Device device) {
     fail(ErrorKind::shape, call.name(), ": the result has shape ", shape,
          " but is written in place into a tensor of shape ", target.shape(),
          ". Expected equal shapes. Fix: use the out-of-place form.");
-  if (kind(dtype) > kind(target.dtype()) &&
-      !(is_integer(dtype) && is_integer(target.dtype())))
+  if (kind(dtype) > kind(target.dtype()) && !(is_integer(dtype) && is_integer(target.dtype())))
     fail(ErrorKind::dtype, call.name(), ": the result has dtype ", name(dtype),
          " but is written in place into a ", name(target.dtype()),
          " tensor. Expected a target that can hold it. Fix: use the out-of-place form, or convert "
@@ -294,10 +298,8 @@ void where_backward(BackwardCall& call) {
   }
 }
 
-const Register where_registered({.name = "where",
-                                 .forward = where_forward,
-                                 .backward = where_backward,
-                                 .saved_inputs = 0b001});
+const Register where_registered(
+    {.name = "where", .forward = where_forward, .backward = where_backward, .saved_inputs = 0b001});
 
 // astype(x, dtype, copy = false): with copy, new memory also where the dtype stays.
 void astype_forward(Call& call) {
@@ -369,7 +371,8 @@ const Register contiguous_registered({.name = "contiguous",
 // copy(target, source), in place.
 void copy_forward(Call& call) {
   const Tensor& target = call.tensor(0);
-  const Tensor source = operand(call, 1, call[1].is_tensor() ? call[1].tensor().dtype() : target.dtype());
+  const Tensor source =
+      operand(call, 1, call[1].is_tensor() ? call[1].tensor().dtype() : target.dtype());
   if (is_complex(source.dtype()) && !is_complex(target.dtype()))
     fail(ErrorKind::dtype, "copy: a ", name(source.dtype()), " value cannot be stored in a ",
          name(target.dtype()), " tensor. Expected a real value. Fix: take x.real first.");
@@ -379,10 +382,8 @@ void copy_forward(Call& call) {
 void copy_backward(BackwardCall& call) {
   if (call.needs(1)) call.set(1, call.gradient());
 }
-const Register copy_registered({.name = "copy",
-                                .forward = copy_forward,
-                                .backward = copy_backward,
-                                .backward_records = true});
+const Register copy_registered(
+    {.name = "copy", .forward = copy_forward, .backward = copy_backward, .backward_records = true});
 
 // fill(target, number), in place.
 void fill_forward(Call& call) {
@@ -396,10 +397,8 @@ void fill_forward(Call& call) {
 void fill_backward(BackwardCall& call) {
   if (call.needs(1)) call.set(1, call.gradient());
 }
-const Register fill_registered({.name = "fill",
-                                .forward = fill_forward,
-                                .backward = fill_backward,
-                                .backward_records = true});
+const Register fill_registered(
+    {.name = "fill", .forward = fill_forward, .backward = fill_backward, .backward_records = true});
 
 void zeros_like_forward(Call& call) {
   const Tensor& x = call.tensor(0);

@@ -30,7 +30,6 @@ struct ConvertKernels {
   SelectLoop select[5];  // result, condition, a, b for element sizes 1, 2, 4, 8, 16
 };
 
-
 // Tables in the order of the lists in activation.h.
 const PointwiseKernels* unary_kernels();
 const PointwiseKernels* binary_kernels();

@@ -330,9 +330,9 @@ const Register basic_index_registered({.name = "basic_index",
 void basic_index_adjoint_forward(Call& call) {
   const Tensor& g = call.tensor(0);
   const Tensor whole = zeros(call[1].integers(), g.dtype(), g.device());
-  copy_into(cut(whole, call[2].integers(), call[3].integers(), call[4].integers(),
-                call[5].integers()),
-            g);
+  copy_into(
+      cut(whole, call[2].integers(), call[3].integers(), call[4].integers(), call[5].integers()),
+      g);
   call.output(whole);
 }
 void basic_index_adjoint_backward(BackwardCall& call) {
@@ -391,13 +391,12 @@ const Register as_strided_registered({.name = "as_strided",
                                       .is_view = true,
                                       .backward_records = true});
 
-// as_strided_adjoint(g, shape, view_shape, strides, offset): for a contiguous base of `shape`, zeros
-// with g added where the view shows them.
+// as_strided_adjoint(g, shape, view_shape, strides, offset): for a contiguous base of `shape`,
+// zeros with g added where the view shows them.
 void as_strided_adjoint_forward(Call& call) {
   const Tensor g = contiguous(call.tensor(0));
   const Tensor whole = zeros(call[1].integers(), g.dtype(), g.device());
-  const Tensor shown =
-      alias(whole, call[2].integers(), call[3].integers(), call[4].integer());
+  const Tensor shown = alias(whole, call[2].integers(), call[3].integers(), call[4].integer());
   if (!has_internal_overlap(shown)) {
     copy_into(shown, g);
     call.output(whole);
@@ -414,7 +413,8 @@ void as_strided_adjoint_forward(Call& call) {
     copy_into(places, sums);
   } else {
     static const NativeCall arange("arange"), put("index_put", NativeCall::kInPlace);
-    const Tensor numbers = arange(int64_t{0}, whole.elements(), int64_t{1}, DType::int64, g.device());
+    const Tensor numbers =
+        arange(int64_t{0}, whole.elements(), int64_t{1}, DType::int64, g.device());
     const Tensor index = clone(alias(numbers, reduced, strides, shown.offset()));
     const int64_t count = index.elements();
     GradMode off(false);
@@ -433,8 +433,9 @@ const Register as_strided_adjoint_registered({.name = "as_strided_adjoint",
                                               .backward = as_strided_adjoint_backward,
                                               .backward_records = true});
 
-// --- set_view(base, value, shape, strides, offset) ------------------------------------------------
-// The history of a base after one of its views was written: never called forward, only recorded.
+// --- set_view(base, value, shape, strides, offset)
+// ------------------------------------------------ The history of a base after one of its views was
+// written: never called forward, only recorded.
 void set_view_forward(Call& call) {
   fail(ErrorKind::not_implemented, call.name(), ": this node is recorded by in-place operations.");
 }
@@ -459,8 +460,8 @@ void zero_view_forward(Call& call) {
   call.output(copy);
 }
 void zero_view_backward(BackwardCall& call) {
-  call.set(0, zero_view(call.gradient(), call[1].integers(), call[2].integers(),
-                        call[3].integer()));
+  call.set(0,
+           zero_view(call.gradient(), call[1].integers(), call[2].integers(), call[3].integer()));
 }
 const Register zero_view_registered({.name = "zero_view",
                                      .forward = zero_view_forward,

@@ -69,12 +69,12 @@ from samara.dtypes import (
     promote_types,
     set_default_dtype,
 )
-from samara.inspection import NamespaceInfo as __array_namespace_info__  # noqa: N813
+from samara.inspection import NamespaceInfo as __array_namespace_info__
 from samara.inspection import result_type
 from samara.ops import functions as _functions
 from samara.random import seed
 from samara.tensor import as_tensor, asarray, from_dlpack, from_numpy
-from samara.tensor import tensor as tensor  # noqa: PLC0414 - replaces the module of that name
+from samara.tensor import tensor as tensor
 
 __version__ = "0.1.0"
 __array_api_version__ = "2025.12"
@@ -102,6 +102,7 @@ _LAZY_NAMES = {
     "fit": "samara.train",
     "load": "samara.train",
 }
+
 
 def __getattr__(name: str) -> Any:
     """Imports the heavy parts when they are asked for."""

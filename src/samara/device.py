@@ -69,7 +69,7 @@ def current_device() -> Device:
     return _state.chosen
 
 
-class device:  # noqa: N801 - a context manager with a verb's name, as users of the field write it
+class device:
     """Makes a device the default of new tensors inside a `with` block, in this thread.
 
     >>> with samara.device("cpu"):

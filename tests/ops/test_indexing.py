@@ -46,7 +46,7 @@ def masks(draw: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 @st.composite
 def items(draw: Any, shape: tuple[int, ...], common: tuple[int, ...]) -> list[Any]:
-    """Items that use up axes of these sizes: ints, slices, integer arrays, masks, and None between."""
+    """Items that use up axes of these sizes: ints, slices, arrays, masks, and None between."""
     kinds = ["int", "slice", "slice", "array", "array", "mask", "none"]
     found: list[Any] = []
     axis = 0

@@ -53,7 +53,7 @@ class _Mode:
         return wrapped  # type: ignore[return-value]
 
 
-class no_grad(_Mode):  # noqa: N801 - the field's name
+class no_grad(_Mode):
     """Operations inside are not recorded.
 
     >>> x = samara.ones(2, requires_grad=True)
@@ -74,7 +74,7 @@ class no_grad(_Mode):  # noqa: N801 - the field's name
         super().__init__(False)
 
 
-class enable_grad(_Mode):  # noqa: N801 - the field's name
+class enable_grad(_Mode):
     """Operations inside are recorded, also within `no_grad`.
 
     >>> x = samara.ones(2, requires_grad=True)
@@ -90,7 +90,7 @@ class enable_grad(_Mode):  # noqa: N801 - the field's name
 inference_mode = no_grad
 
 
-class set_grad_enabled(_Mode):  # noqa: N801 - the field's name
+class set_grad_enabled(_Mode):
     """Switches recording at once, and back at the end when used in a `with` statement.
 
     >>> with samara.set_grad_enabled(False):

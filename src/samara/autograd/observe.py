@@ -10,7 +10,7 @@ import samara._core as _core
 __all__ = ["observe"]
 
 
-class observe:  # noqa: N801 - a context manager with a verb's name
+class observe:
     """Calls before(name, arguments) and after(name, arguments, outputs) around each operation.
 
     Observers nest, see only their own thread, and are not observed themselves. An exception they
