@@ -2,8 +2,11 @@
 
 #include <dnnl.h>
 #include <omp.h>
+#include <signal.h>
+#include <sys/mman.h>
 
 #include <array>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,6 +31,63 @@ class OneThread {
 
  private:
   const int before_;
+};
+
+// oneDNN's matrix kernels use the stack pointer as one more register, pointing into the heap: the
+// frame of a signal that arrives meanwhile would overwrite what lies there. Handlers that ask for
+// the thread's alternate stack, as Python's do, therefore find one; and long products let every
+// signal wait.
+class AlternateStack {
+ public:
+  AlternateStack() {
+    stack_t present{};
+    if (sigaltstack(nullptr, &present) != 0 || !(present.ss_flags & SS_DISABLE)) return;
+    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    stack_t own{};
+    own.ss_sp = memory;
+    own.ss_size = bytes;
+    if (sigaltstack(&own, nullptr) == 0)
+      memory_ = memory;
+    else
+      munmap(memory, bytes);
+  }
+  ~AlternateStack() {
+    stack_t present{};
+    if (!memory_ || sigaltstack(nullptr, &present) != 0 || present.ss_sp != memory_) return;
+    stack_t none{};
+    none.ss_flags = SS_DISABLE;
+    if (sigaltstack(&none, nullptr) == 0) munmap(memory_, bytes);
+  }
+  AlternateStack(const AlternateStack&) = delete;
+  AlternateStack& operator=(const AlternateStack&) = delete;
+
+ private:
+  static constexpr std::size_t bytes = std::size_t{1} << 17;
+  void* memory_ = nullptr;
+};
+
+class Shelter {
+ public:
+  explicit Shelter(int64_t multiplications) : waits_(multiplications >= worthwhile) {
+    thread_local AlternateStack stack;
+    static_cast<void>(stack);
+    if (!waits_) return;
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~Shelter() {
+    if (waits_) pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  Shelter(const Shelter&) = delete;
+  Shelter& operator=(const Shelter&) = delete;
+
+ private:
+  // The two system calls take 0.3 microseconds.
+  static constexpr int64_t worthwhile = int64_t{1} << 21;
+  const bool waits_;
+  sigset_t before_;
 };
 
 // Owns one of oneDNN's C handles.
@@ -133,6 +193,7 @@ void use_one_thread() { omp_set_num_threads(1); }
 bool sgemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
            int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
   const OneThread one;
+  const Shelter shelter(m * n * k);
   return dnnl_sgemm(trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta,
                     c, ldc) == dnnl_success;
 }
@@ -146,6 +207,7 @@ bool has_bf16_gemm() {
 bool bf16_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const std::uint16_t* a,
                int64_t lda, const std::uint16_t* b, int64_t ldb, float* c, int64_t ldc) {
   const OneThread one;
+  const Shelter shelter(m * n * k);
   const Bf16Product* const product =
       cached_bf16_product({trans_a, trans_b, m, n, k, lda, ldb, ldc});
   return product != nullptr && product->run(a, b, c);
