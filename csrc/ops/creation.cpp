@@ -117,6 +117,7 @@ void cpu_eye(TensorSpan outputs, TensorSpan, const DiagonalAttributes& attribute
   visit_dtype(matrix.dtype(), [&]<class T>(TypeTag<T>) {
     T* out = matrix.data<T>();
     const int64_t columns = matrix.size(1);
+    if (columns == 0) return;
     for (int64_t row = 0; row < matrix.size(0); ++row) {
       const int64_t column = row + attributes.k;
       if (column >= 0 && column < columns) out[row * columns + column] = from_real<T>(1.0);

@@ -12,6 +12,8 @@ from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
+_MOST_PARTS = 1 << 20  # beyond the length all further parts are empty
+
 concat = operation(
     "concat(arrays: Tensor[], axis: int? = 0)",
     doc="""Tensors one after another along an axis; with axis=None, flattened.
@@ -266,9 +268,9 @@ def tensor_split(x: Tensor, parts: int | Sequence[int], axis: int = 0) -> tuple[
         whole = x.movedim(axis, 0)
         pairs = zip([0, *cuts], [*cuts, length], strict=True)
         return tuple(whole[start:stop].movedim(0, axis) for start, stop in pairs)
-    if parts < 1:
+    if not 1 <= parts <= max(length, _MOST_PARTS):
         raise ArgumentError(
-            f"tensor_split: {parts} parts asked for. Expected 1 or more. "
+            f"tensor_split: {parts} parts asked for. Expected 1 to {max(length, _MOST_PARTS)}. "
             "Fix: pass how many parts to make."
         )
     sizes = [length // parts + (i < length % parts) for i in range(parts)]
