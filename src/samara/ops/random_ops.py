@@ -512,6 +512,8 @@ def dropout(
             f"dropout: p = {p} given. Expected a probability from 0 to 1. "
             "Fix: pass the share of elements to drop."
         )
+    if not isinstance(x, Tensor):
+        raise TypeError("x is no tensor")  # the caller names the argument
     if not training or p == 0.0:
         return x
     dropped: Tensor = _dropout(x, p, as_key(key).word)
