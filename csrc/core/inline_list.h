@@ -49,6 +49,7 @@ class InlineList {
  private:
   T* inline_items() { return reinterpret_cast<T*>(memory_); }
   void grow() {
+    if (capacity_ > (1 << 28)) throw std::bad_alloc();
     const int capacity = capacity_ * 2;
     T* larger = static_cast<T*>(std::malloc(sizeof(T) * static_cast<size_t>(capacity)));
     if (!larger) throw std::bad_alloc();

@@ -1,5 +1,4 @@
 // Joining tensors along an axis, and cutting one into views.
-#include <numeric>
 #include <vector>
 
 #include "core/operation.h"
@@ -155,7 +154,9 @@ void split_forward(Call& call) {
       fail(ErrorKind::argument, call.name(), ": sizes ", sizes,
            " hold a negative number. Expected sizes of 0 or more. Fix: pass the length of each "
            "part.");
-  const int64_t total = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  int64_t total = 0;
+  for (int64_t size : sizes)
+    if (__builtin_add_overflow(total, size, &total)) total = INT64_MAX;
   if (total != x.size(axis))
     fail(ErrorKind::shape, call.name(), ": sizes ", sizes, " add up to ", total, " and axis ", axis,
          " of shape ", x.shape(), " has ", x.size(axis),
@@ -176,10 +177,16 @@ void split_backward(BackwardCall& call) {
   call.set(0, concat(gradients_of(call), call[2]));
 }
 
+constexpr int64_t kMostViews = int64_t{1} << 24;
+
 // unbind(x, axis)
 void unbind_forward(Call& call) {
   const Tensor& x = call.tensor(0);
   const int axis = normalize_axis(call.integer(1), x.rank(), call.name());
+  if (x.size(axis) > kMostViews)
+    fail(ErrorKind::memory, call.name(), ": axis ", axis, " of shape ", x.shape(), " has ",
+         x.size(axis), " entries, each to become a tensor. Expected at most ", kMostViews,
+         ". Fix: index the entries that are needed.");
   for (int64_t i = 0; i < x.size(axis); ++i) call.output(entry_view(x, axis, i));
 }
 
