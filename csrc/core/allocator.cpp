@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "core/reference.h"
 
 namespace samara {
 namespace {
@@ -32,6 +33,7 @@ struct SizeClass {
 };
 
 SizeClass size_class(size_t bytes) {
+  if (kSanitized) return {0, std::max<size_t>(bytes, 1)};
   if (bytes <= kSmallLimit) {
     const int index = bytes == 0 ? 0 : static_cast<int>((bytes - 1) / kAlignment);
     return {index, (index + 1) * kAlignment};
@@ -88,12 +90,24 @@ const int fork_handlers_installed = pthread_atfork(
     [] { cache.lock.lock(); }, [] { cache.lock.unlock(); }, [] { cache.lock.unlock(); });
 
 void* system_allocate(size_t bytes) {
+  if (kSanitized) {
+    void* block = nullptr;
+    return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
+  }
   if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
   const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
   void* block = std::aligned_alloc(kHugePage, rounded);
   // Advice only: without huge pages the block works as well, with more page faults.
   if (block) madvise(block, rounded, MADV_HUGEPAGE);
   return block;
+}
+
+// With the lock held.
+void count_allocation(const SizeClass& cls) {
+  AllocatorStatistics& s = cache.statistics;
+  ++s.allocations;
+  s.live_bytes += static_cast<int64_t>(cls.bytes);
+  s.peak_live_bytes = std::max(s.peak_live_bytes, s.live_bytes);
 }
 
 }  // namespace
@@ -106,17 +120,12 @@ void* host_allocate(size_t bytes) {
   const SizeClass cls = size_class(bytes);
   {
     Guard guard(cache.lock);
-    AllocatorStatistics& s = cache.statistics;
-    FreeBlock* block = cache.free[cls.index];
-    ++s.allocations;
-    s.live_bytes += static_cast<int64_t>(cls.bytes);
-    s.peak_live_bytes = std::max(s.peak_live_bytes, s.live_bytes);
-    if (block) {
+    if (FreeBlock* block = cache.free[cls.index]) {
       cache.free[cls.index] = block->next;
-      s.cached_bytes -= static_cast<int64_t>(cls.bytes);
+      cache.statistics.cached_bytes -= static_cast<int64_t>(cls.bytes);
+      count_allocation(cls);
       return block;
     }
-    ++s.system_allocations;
   }
   void* fresh = system_allocate(cls.bytes);
   if (!fresh) {
@@ -124,17 +133,15 @@ void* host_allocate(size_t bytes) {
     fresh = system_allocate(cls.bytes);
   }
   if (!fresh) {
-    AllocatorStatistics now;
-    {
-      Guard guard(cache.lock);
-      cache.statistics.live_bytes -= static_cast<int64_t>(cls.bytes);
-      now = cache.statistics;
-    }
+    const AllocatorStatistics now = allocator_statistics();
     fail(ErrorKind::memory, "out of memory: ", bytes, " bytes were asked for while ",
          now.live_bytes,
          " are in use by tensors. Expected a size that fits. Fix: use a smaller batch or free "
          "tensors that are no longer needed.");
   }
+  Guard guard(cache.lock);
+  ++cache.statistics.system_allocations;
+  count_allocation(cls);
   return fresh;
 }
 
@@ -145,7 +152,7 @@ void host_release(void* address, size_t bytes) {
     Guard guard(cache.lock);
     AllocatorStatistics& s = cache.statistics;
     s.live_bytes -= static_cast<int64_t>(cls.bytes);
-    if (s.cached_bytes + static_cast<int64_t>(cls.bytes) <= cache_limit()) {
+    if (!kSanitized && s.cached_bytes + static_cast<int64_t>(cls.bytes) <= cache_limit()) {
       FreeBlock* block = static_cast<FreeBlock*>(address);
       block->next = cache.free[cls.index];
       cache.free[cls.index] = block;

@@ -206,6 +206,10 @@ Tensor zeros(const Dims& shape, DType dtype, Device device) {
 }
 
 void copy_into(const Tensor& destination, const Tensor& source) {
+  if (!(destination.device() == source.device()))
+    fail(ErrorKind::device, "copy: the target is on '", to_text(destination.device()),
+         "' and the value on '", to_text(source.device()),
+         "'. Expected one device. Fix: move the value with x.to(device).");
   if (!(source.shape() == destination.shape())) {
     const Dims shape = broadcast_shapes(destination.shape(), source.shape(), "copy");
     if (!(shape == destination.shape()))

@@ -23,6 +23,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from hostile_objects import (
+    Deliberate,
+    DLTensor,
+    LyingList,
+    LyingSequence,
+    capsule_of,
+    deep_list,
+    lying,
+    raising,
+    recursive_list,
+    shrinking_list,
+    used_capsule,
+)
 
 import samara
 from samara import Tensor, _core
@@ -42,10 +55,6 @@ SHAPES = [
     *((2, 1), (2, 3, 4), (1, 1, 1), (2, 0, 3), (4, 4), (2, 2, 3, 3), (1,) * 16, (130,), (5, 70)),
     *((2**40, 0), (0, 2**40), (2, 2**31, 0)),
 ]
-
-
-class Deliberate(Exception):
-    """What hostile objects raise: it must come through unharmed."""
 
 
 ALLOWED = (
@@ -228,82 +237,6 @@ def show(value: Any) -> str:
     with contextlib.suppress(Exception):
         return ascii(value)[:80]
     return f"<{type(value).__name__}>"
-
-
-# --- hostile objects -----------------------------------------------------------------------------
-
-
-def raising(*names: str) -> Any:
-    """An object whose special methods of those names raise."""
-
-    def fail(*_: Any, **__: Any) -> Any:
-        raise Deliberate("raised on purpose")
-
-    return type("Raising", (), dict.fromkeys(names, fail))()
-
-
-def lying(**answers: Any) -> Any:
-    """An object whose special methods give these answers."""
-    methods = {
-        f"__{name}__": lambda self, *args, _answer=answer, **kwargs: _answer
-        for name, answer in answers.items()
-    }
-    return type("Lying", (), methods)()
-
-
-class ShrinkingIndex:
-    """Empties the list it is in when asked for its value."""
-
-    def __init__(self) -> None:
-        self.home: list[Any] = []
-
-    def __index__(self) -> int:
-        self.home.clear()
-        return 1
-
-
-def shrinking_list() -> list[Any]:
-    item = ShrinkingIndex()
-    item.home = [item, 2, 3, 4]
-    return item.home
-
-
-def recursive_list() -> list[Any]:
-    items: list[Any] = [1]
-    items.append(items)
-    return items
-
-
-def deep_list(depth: int) -> Any:
-    items: Any = 1.0
-    for _ in range(depth):
-        items = [items]
-    return items
-
-
-class LyingList(list[Any]):
-    """A list that claims to be long."""
-
-    def __len__(self) -> int:
-        return 1000
-
-
-class LyingSequence:
-    """A sequence of two that claims to be one of five."""
-
-    def __len__(self) -> int:
-        return 5
-
-    def __getitem__(self, i: int) -> float:
-        if i > 1:
-            raise IndexError
-        return 1.5
-
-
-def used_capsule() -> Any:
-    capsule = samara.ones(3).__dlpack__()
-    samara.from_dlpack(lying(dlpack=capsule))
-    return capsule
 
 
 HOSTILE: list[Callable[[Campaign], Any]] = [
@@ -521,25 +454,6 @@ def indexing(c: Campaign) -> None:
     c.look(x)
 
 
-class DLTensor(ctypes.Structure):
-    """The structure of the protocol, to be filled with lies."""
-
-    _fields_ = (
-        ("data", ctypes.c_void_p),
-        ("device_type", ctypes.c_int32),
-        ("device_id", ctypes.c_int32),
-        ("rank", ctypes.c_int32),
-        ("code", ctypes.c_uint8),
-        ("bits", ctypes.c_uint8),
-        ("lanes", ctypes.c_uint16),
-        ("shape", ctypes.POINTER(ctypes.c_int64)),
-        ("strides", ctypes.POINTER(ctypes.c_int64)),
-        ("byte_offset", ctypes.c_uint64),
-        ("context", ctypes.c_void_p),
-        ("deleter", ctypes.c_void_p),
-    )
-
-
 def false_capsule(c: Campaign) -> Any:
     """A capsule whose description is wrong in a way that can be told without reading memory."""
     memory = (ctypes.c_double * 8)()
@@ -566,16 +480,8 @@ def false_capsule(c: Campaign) -> Any:
         None,
         None,
     )
-    new = ctypes.pythonapi.PyCapsule_New
-    new.restype = ctypes.py_object
-    new.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
-    capsule = new(ctypes.addressof(tensor), NAMES[c.rng.random() < 0.9], None)
-    KEPT.append((tensor, held))
-    return capsule
-
-
-NAMES = (b"something else", b"dltensor")
-KEPT: list[Any] = []  # memory that capsules point to lives as long as the program
+    name = b"dltensor" if c.rng.random() < 0.9 else b"something else"
+    return capsule_of(tensor, name, held)
 
 
 def interchange(c: Campaign) -> None:
@@ -747,6 +653,38 @@ def with_rule(c: Campaign, rule: Any, x: Tensor, y: Tensor) -> Any:
     return samara.grad(total, [x], create_graph=True)
 
 
+def optimizers(c: Campaign) -> None:
+    """The fused optimizers, with parameters and states that change under them."""
+    rule = c.rng.choice(["sgd", "adam", "rmsprop", "adagrad", "nothing"])
+    parameters = [c.tensor(dtype=c.rng.choice(DTYPES[9:])) for _ in range(c.rng.randrange(4))]
+    if c.rng.random() < 0.2:
+        parameters.append(c.hostile())
+    made = c.call("make", _core.FusedOptimizer, rule, parameters)
+    if made is None:
+        return
+    for _ in range(6):
+        x = c.rng.choice([*parameters, c.tensor()])
+        kind = c.rng.randrange(8)
+        settings = {"lr": c.real(), c.rng.choice(["momentum", "amsgrad", "eps", "no"]): c.hostile()}
+        state = [c.rng.choice([None, x, c.tensor(), c.hostile()]) for _ in range(3)]
+        if kind == 0:
+            c.call("configure", made.configure, **settings)
+        elif kind == 1:
+            c.call("settings", made.configure, lr=0.1, momentum=0.9, centered=True, nesterov=True)
+        elif kind == 2:
+            c.call("grad", setattr, x, "grad", c.tensor(tuple(x.shape), x.dtype).detach())
+        elif kind == 3:
+            c.call("state", made.set_state, c.integer(), c.integer(), state)
+        elif kind == 4:
+            c.call("data", setattr, x, "data", c.tensor(None, x.dtype))
+        elif kind == 5:
+            c.call("zero", made.zero_grad, c.rng.choice([True, False, c.hostile()]))
+        elif kind == 6:
+            c.call("read state", made.get_state, c.integer())
+        c.call("step", c.rng.choice([made.step, made.apply, made.first_nonfinite]))
+    c.look(parameters[0] if parameters else None)
+
+
 def threads(c: Campaign) -> None:
     """Several threads on the same tensors and graphs."""
     x = samara.tensor(c.numbers.normal(size=(200, 200)), requires_grad=True)
@@ -796,6 +734,7 @@ AREAS: dict[str, Callable[[Campaign], None]] = {
     "indexing": indexing,
     "interchange": interchange,
     "autograd": autograd,
+    "optimizers": optimizers,
     "threads": threads,
 }
 

@@ -53,7 +53,8 @@ def run(*arguments: str, timeout: float = 3600) -> subprocess.CompletedProcess[s
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize(
-    "area", ["operations", "methods", "indexing", "interchange", "autograd", "threads"]
+    "area",
+    ["operations", "methods", "indexing", "interchange", "autograd", "optimizers", "threads"],
 )
 def test_campaign(area: str, seed: int) -> None:
     steps = STEPS // 25 if area in ("threads", "autograd") else STEPS
