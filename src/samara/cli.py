@@ -192,7 +192,8 @@ def _other(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         path = getattr(context, "command_path", "samara")
         message = explain()
-        return _fail(f"{message} See: {path} --help", 2) if message else 0
+        stop = "" if message.endswith((".", "?", "!")) else "."
+        return _fail(f"{message}{stop} See: {path} --help", 2) if message else 0
     if type(error).__name__ == "Abort":
         return _fail("interrupted", 130)
     if os.environ.get("SAMARA_TRACEBACK"):

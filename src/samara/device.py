@@ -56,7 +56,7 @@ def resolve(given: Device | str | None) -> Device:
     if not _core.device_available(str(found)):
         raise DeviceError(
             f"device: '{found}' is not available in this process. Expected a device that "
-            "`samara doctor` lists as usable. Fix: use device='auto' to fall back to the CPU."
+            "`samara doctor` lists as ready. Fix: use device='auto' to fall back to the CPU."
         )
     return found
 

@@ -1,8 +1,11 @@
 """The command line as a user meets it: what it prints, where it writes, how it fails."""
 
+import contextlib
 import csv
 import json
 import os
+import pty
+import shlex
 import subprocess
 import sys
 
@@ -55,6 +58,33 @@ def test_fit_says_all_that_happened(houses, capsys):
     assert os.path.join("runs", "houses-1", "model.safetensors") in out
     assert "\x1b" not in out
     assert (houses / "runs" / "houses-1" / "model.json").is_file()
+
+
+def test_the_command_to_run_next_can_be_pasted(houses, capsys):
+    assert fit("--output", "a model") == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    command = shlex.split(last.removeprefix("next:").replace("NEW.csv", "houses.csv"))
+    assert command[0] == "samara" and run(command[1:]) == 0
+
+
+def test_a_terminal_of_80_columns_gets_no_broken_lines(houses):
+    child, parent = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm"}
+    options = ["--target", "price", "--epochs", "100", "--early-stopping", "0"]
+    command = [sys.executable, "-m", "samara", "fit", "houses.csv", *options]
+    with subprocess.Popen(command, stdout=parent, env=environment) as process:
+        os.close(parent)
+        out = b""
+        # The pseudo-terminal of a process that has ended answers with an error on Linux.
+        with contextlib.suppress(OSError):
+            while part := os.read(child, 65536):
+                out += part
+    os.close(child)
+    assert process.returncode == 0
+    lines = [line.split("\x1b[2K")[-1] for line in out.decode().splitlines()]
+    epochs = [line for line in lines if line.startswith("epoch ")]
+    assert len(epochs) == 100 and max(map(len, epochs)) <= 80
+    assert any(line.startswith("area ") and line.endswith("number") for line in lines)
 
 
 def test_a_second_run_gets_a_directory_of_its_own(houses, capsys):

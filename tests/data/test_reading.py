@@ -240,6 +240,17 @@ def test_schema_is_a_table_of_text(read):
     assert any(line.startswith("b ") and " category " in line for line in lines)
 
 
+def test_schema_in_a_narrow_terminal_keeps_every_column(read):
+    header = "identifier_of_the_visitor,a_rather_long_name_of_a_column,y\n"
+    rows = "".join(f"V{i:04},{'ab'[i % 2] * 30},{i * 7 % 5}\n" for i in range(40))
+    schema = read(header + rows, target="y").schema
+    lines = schema.render(72).splitlines()
+    table = [line for line in lines[1:6] if line]
+    assert max(map(len, table)) <= 72 < max(map(len, str(schema).splitlines()))
+    assert any("…" in line for line in table)
+    assert table[2].rstrip().endswith("not used") and table[4].rstrip().endswith("target")
+
+
 # The parsers against Python's csv module
 
 TEXT = st.text(

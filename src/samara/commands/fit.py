@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def fit_file(
     print(f"model: {os.path.join(saved, 'model.safetensors')}")
     print(f"run:   {saved}" + (f" (curves in {os.path.basename(picture)})" if picture else ""))
     if not quiet:
-        print(f"next:  samara predict {saved} NEW.csv")
+        print(f"next:  samara predict {shlex.quote(saved)} NEW.csv")
 
 
 def _plot(history: Any, folder: str) -> str | None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TASKS = ("regression", "binary", "multiclass")
 MAX_CLASSES = 1000
 MAX_INTEGER_CLASSES = 10
+_NARROWEST = 12  # of the printed columns
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,19 @@ class Schema:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
+        return self.render()
+
+    def render(self, columns: int | None = None) -> str:
+        """The table as text, at most `columns` characters wide where its cells can be shortened."""
         cells = [("column", "kind", "missing", "values", "use")]
         cells += [(r.name, r.kind, f"{r.missing:,}", r.summary, r.use) for r in self.rows]
         widths = [max(len(row[i]) for row in cells) for i in range(5)]
+        while columns is not None and sum(widths) + 8 > columns and max(widths) > _NARROWEST:
+            widths[widths.index(max(widths))] -= 1
         lines = [self.title]
         for row in cells:
             padded = [
-                text.rjust(width) if i == 2 else text.ljust(width)
+                text.rjust(width) if i == 2 else _shortened(text, width).ljust(width)
                 for i, (text, width) in enumerate(zip(row, widths, strict=True))
             ]
             lines.append("  ".join(padded).rstrip())
@@ -89,6 +96,10 @@ class Schema:
             lines.append(self.target)
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _shortened(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 class Table:

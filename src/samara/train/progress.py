@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from types import TracebackType
@@ -26,6 +27,9 @@ class Progress(Protocol):
     def step(self, loss: float) -> None:
         """One optimizer step was made."""
 
+    def epoch(self, text: str, seconds_left: float) -> None:
+        """Print an epoch's line."""
+
     def line(self, text: str) -> None:
         """Print one line."""
 
@@ -42,6 +46,9 @@ class Silent:
     def step(self, loss: float) -> None:
         return None
 
+    def epoch(self, text: str, seconds_left: float) -> None:
+        return None
+
     def line(self, text: str) -> None:
         return None
 
@@ -51,6 +58,9 @@ class Plain(Silent):
 
     def __enter__(self) -> Plain:
         return self
+
+    def epoch(self, text: str, seconds_left: float) -> None:
+        self.line(f"{text}  eta {duration(seconds_left)}")
 
     def line(self, text: str) -> None:
         sys.stdout.write(f"{text}\n")
@@ -100,6 +110,10 @@ class Bar:
         self._pending = 0
         self._last_update = now
 
+    def epoch(self, text: str, seconds_left: float) -> None:
+        # The bar below shows the time left; a terminal of 80 columns has no room for it twice.
+        self.line(text)
+
     def line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
@@ -120,14 +134,9 @@ def is_terminal() -> bool:
     return bool(isatty and isatty()) and os.environ.get("TERM", "") != "dumb"
 
 
-def print_line(text: str) -> None:
-    """Print a line of a wide table; a terminal gets as much of it as fits."""
-    if is_terminal():
-        import shutil
-
-        width = shutil.get_terminal_size().columns
-        text = text if len(text) <= width else text[: width - 1] + "…"
-    Plain().line(text)
+def terminal_width() -> int | None:
+    """Characters per line of the terminal that standard output is, or None."""
+    return shutil.get_terminal_size().columns if is_terminal() else None
 
 
 def duration(seconds: float) -> str:

@@ -139,7 +139,7 @@ class Run:
             self._train_epoch(epoch, progress)
             self._validate()
             self.history.epoch_seconds.append(time.perf_counter() - began)
-            progress.line(self._epoch_line())
+            progress.epoch(*self._epoch_line())
             if self._schedule is not None:
                 self._schedule.after_epoch((self.history.validation_loss or self.history.loss)[-1])
             stop = [callback(self.history) is True for callback in self.settings.callbacks]
@@ -304,7 +304,8 @@ class Run:
     def _lr(self) -> float:
         return core.learning_rate(self._optimizer)
 
-    def _epoch_line(self) -> str:
+    def _epoch_line(self) -> tuple[str, float]:
+        """What an epoch came to, and the seconds that are left."""
         h = self.history
         width = len(str(self.settings.epochs))
         parts = [f"epoch {h.epochs:>{width}}/{self.settings.epochs}", f"loss {h.loss[-1]:<9.4g}"]
@@ -312,8 +313,8 @@ class Run:
             parts.append(f"val_loss {h.validation_loss[-1]:<9.4g}")
         parts += [f"{name} {curve[-1]:<8.4g}" for name, curve in h.metrics.items()]
         left = sum(h.epoch_seconds) / h.epochs * (self.settings.epochs - h.epochs)
-        parts += [f"{duration(h.epoch_seconds[-1]):>6}", f"eta {duration(left)}"]
-        return "  ".join(parts)
+        parts.append(f"{duration(h.epoch_seconds[-1]):>6}")
+        return "  ".join(parts), left
 
     def _close(self, progress: Progress) -> None:
         """Judge the run and print what it came to."""

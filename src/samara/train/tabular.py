@@ -196,7 +196,7 @@ def fit_table(
     categories), or (features,) where the table has no category column. The other options are
     those of `fit`. The parameters of the best epoch on validation are kept.
     """
-    from samara.train.progress import print_line
+    from samara.train.progress import Plain, terminal_width
 
     prepared = (
         table
@@ -211,10 +211,8 @@ def fit_table(
     )
     suspicious = findings(prepared)
     if verbose:
-        for line in describe(prepared):
-            print_line(line)
-        for line in suspicious:
-            print_line(f"warning: {line}")
+        lines = describe(prepared, terminal_width()) + [f"warning: {line}" for line in suspicious]
+        Plain().line("\n".join(lines))
     history = fit(
         net,
         prepared,
@@ -230,9 +228,9 @@ def fit_table(
     return TabularModel(net, prepared.preprocessing, history)
 
 
-def describe(prepared: Any) -> list[str]:
-    """The schema and the sizes of the split, as lines to print."""
-    return [*str(prepared.schema).splitlines(), f"split: {prepared.accounting}"]
+def describe(prepared: Any, columns: int | None = None) -> list[str]:
+    """The schema, fitted into `columns` characters, and the sizes of the split."""
+    return [prepared.schema.render(columns), f"split: {prepared.accounting}"]
 
 
 def findings(prepared: Any) -> list[str]:
