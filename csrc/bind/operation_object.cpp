@@ -193,6 +193,7 @@ int find_alias(const Operation& operation, std::string_view keyword) {
     return named("axis") >= 0 ? named("axis") : named("axes");
   if (keyword == "axis") return named("axes");
   if (keyword == "keepdim") return named("keepdims");
+  if (keyword == "diagonal") return named("k");
   const int count = static_cast<int>(operation.parameters.size());
   const auto tensor_at = [&](int i) {
     return i < count && operation.parameters[static_cast<size_t>(i)].type == ParameterType::tensor

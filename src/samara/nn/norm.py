@@ -47,7 +47,6 @@ class LayerNorm(Module):
         )
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        self._bias = bias
         for name, wanted in (("weight", elementwise_affine), ("bias", elementwise_affine and bias)):
             value = samara.empty(self.normalized_shape, dtype=dtype, device=device)
             self.register_parameter(name, Parameter(value) if wanted else None)
@@ -64,5 +63,5 @@ class LayerNorm(Module):
 
     def extra_repr(self) -> str:
         """The shape and options."""
-        affine, bias = self.elementwise_affine, self._bias
+        affine, bias = self.elementwise_affine, self.bias is not None
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={affine}, bias={bias}"

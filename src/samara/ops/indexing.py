@@ -12,7 +12,7 @@ import numpy as np
 
 from samara._core import bool as samara_bool
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, METHODS, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
 
@@ -143,7 +143,8 @@ argwhere = operation(
     doc="""The places of the elements that are not zero, in row-major order. x: [*S] -> [n, rank]
     int64.
 
-    The method `x.nonzero()` gives the same; the function `nonzero` gives one tensor for each axis.
+    The method `x.nonzero()` gives the same; the function `nonzero`, and the method with
+    as_tuple=True, give one tensor for each axis.
 
     >>> samara.argwhere(samara.tensor([[0, 5], [7, 0]])).tolist()
     [[0, 1], [1, 0]]
@@ -160,7 +161,7 @@ argwhere = operation(
         Sample(np.array(3.0)),
     ],
     errors=lambda: [ErrorSample(DTypeError, "argument 'x' is a str", "text")],
-    methods=("argwhere", "nonzero"),
+    methods=("argwhere",),
 )
 
 nonzero = operation(
@@ -186,6 +187,14 @@ nonzero = operation(
     errors=lambda: [ErrorSample(ShapeError, "0-d", np.ones(()))],
     methods=(),
 )
+
+
+def _tensor_nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
+    """The places that are not zero: one row for each, or with as_tuple one tensor for each axis."""
+    return nonzero(self) if as_tuple else argwhere(self)
+
+
+METHODS["nonzero"] = _tensor_nonzero
 
 
 def _masked_select_ref(x: Any, mask: Any) -> Any:

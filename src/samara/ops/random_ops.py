@@ -17,7 +17,7 @@ from samara._core import Device, DType
 from samara.device import resolve
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.creation import Sizes, flagged, sizes_of
-from samara.ops.record import ALL, FLOAT, ErrorSample, Sample, composite
+from samara.ops.record import ALL, FLOAT, METHODS, ErrorSample, Sample, composite
 from samara.random import Key, as_key, key
 from samara.tensor import Tensor
 
@@ -518,3 +518,35 @@ def dropout(
         return x
     dropped: Tensor = _dropout(x, p, as_key(key).word)
     return dropped
+
+
+# --- in place -------------------------------------------------------------------------------------
+
+
+def _tensor_uniform(
+    self: Tensor, low: float = 0.0, high: float = 1.0, *, key: Key | int | None = None
+) -> Tensor:
+    """Writes uniform numbers from [low, high) into the tensor and returns it."""
+    drawn = uniform(self.shape, low, high, key=key, dtype=self.dtype, device=self.device)
+    return self.copy_(drawn)
+
+
+def _tensor_normal(
+    self: Tensor, mean: float = 0.0, std: float = 1.0, *, key: Key | int | None = None
+) -> Tensor:
+    """Writes numbers of the normal distribution into the tensor and returns it."""
+    drawn = normal(self.shape, mean, std, key=key, dtype=self.dtype, device=self.device)
+    return self.copy_(drawn)
+
+
+def _tensor_bernoulli(self: Tensor, p: Any = 0.5, *, key: Key | int | None = None) -> Tensor:
+    """Writes 1 with probability p, else 0, into each element and returns the tensor."""
+    from samara.ops.creation import full
+
+    chance = p.expand(self.shape) if isinstance(p, Tensor) else full(self.shape, float(p))
+    return self.copy_(bernoulli(chance, key=key))
+
+
+METHODS["uniform_"] = _tensor_uniform
+METHODS["normal_"] = _tensor_normal
+METHODS["bernoulli_"] = _tensor_bernoulli

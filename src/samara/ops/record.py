@@ -242,13 +242,21 @@ def plain(*methods: str) -> Callable[[Function], Function]:
 
 
 # PyTorch's spelling of parameters, for functions written in Python.
-_SPELLINGS = {
-    "dim": "axis",
-    "keepdim": "keepdims",
-    "dims": "axes",
-    "shifts": "shift",
-    "reps": "repetitions",
-}
+_SPELLINGS = (
+    ("dim", "axis"),
+    ("keepdim", "keepdims"),
+    ("dims", "axis"),
+    ("dims", "axes"),
+    ("shifts", "shift"),
+    ("reps", "repetitions"),
+    ("end", "stop"),
+    ("steps", "num"),
+    ("split_size", "size"),
+    ("split_size_or_sections", "size"),
+    ("indices_or_sections", "parts"),
+    ("train", "training"),
+    ("diagonal", "k"),
+)
 _write = _core.Operation("copy_(x, value)", "copy", in_place=True)
 
 
@@ -277,7 +285,7 @@ def composite(
 
     def decorate(function: Function) -> Function:
         known = list(inspect.signature(function).parameters)
-        spellings = {k: v for k, v in _SPELLINGS.items() if v in known and k not in known}
+        spellings = {k: v for k, v in _SPELLINGS if v in known and k not in known}
         for position, names in enumerate((("input", "self", "x1"), ("other", "x2"))):
             if position < len(known):
                 spellings.update({k: known[position] for k in names if k not in known})

@@ -331,7 +331,6 @@ max = operation(
     ulp=0,
     samples=_distinct_samples,
     errors=_empty_errors,
-    aliases=("amax",),
     dim_form=_torch_extremum("max", max_with_indices, "maximum"),
 )
 min = operation(
@@ -353,9 +352,31 @@ min = operation(
     ulp=0,
     samples=_distinct_samples,
     errors=_empty_errors,
-    aliases=("amin",),
     dim_form=_torch_extremum("min", min_with_indices, "minimum"),
 )
+
+
+def _values(name: str, native: str, ref: Callable[..., Any], answer: str) -> Any:
+    return operation(
+        f"{name}(x, axis: ints? = None, keepdims: bool = False)",
+        doc=f"""`{native}` that gives values alone, in every spelling. x: [*S] -> [*S without axis].
+
+        Raises ShapeError when a reduced axis is empty. Source: PyTorch, `torch.{name}`.
+
+        >>> samara.{name}(samara.tensor([[1.0, 5.0], [3.0, 2.0]]), dim=1).tolist()
+        {answer}
+        """,
+        native=native,
+        ref=_numpy(ref),
+        dtypes=_ORDERED,
+        ulp=0,
+        samples=_distinct_samples,
+        errors=_empty_errors,
+    )
+
+
+amax = _values("amax", "max", np.max, "[5.0, 3.0]")
+amin = _values("amin", "min", np.min, "[1.0, 2.0]")
 
 
 def _index_samples(rng: np.random.Generator) -> list[Sample]:

@@ -1,0 +1,182 @@
+"""Products and sums in one call: addcmul, addcdiv, lerp, addmm, baddbmm; one-sided clamps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from samara._core import DType
+from samara.errors import DTypeError, ShapeError
+from samara.ops.matmul import matmul
+from samara.ops.pointwise import ORDERED
+from samara.ops.record import FLOAT, NUMERIC, ErrorSample, Sample, composite
+from samara.ops.selection import clamp
+from samara.tensor import Tensor
+
+
+def _check(place: str, x: Any, dtypes: tuple[DType, ...], expected: str) -> None:
+    if isinstance(x, Tensor) and x.dtype not in dtypes:
+        raise DTypeError(
+            f"{place}: x has dtype {x.dtype}. Expected {expected}. "
+            "Fix: convert it first, e.g. x.to(samara.float32)."
+        )
+
+
+def _three(rng: np.random.Generator) -> list[Sample]:
+    def positive(*shape: int) -> Any:
+        return rng.uniform(0.5, 2.0, size=shape)
+
+    return [
+        Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), positive(3, 4)),
+        Sample(rng.normal(size=(3, 4)), rng.normal(size=4), positive(3, 1), value=-0.5),
+        Sample(rng.normal(size=()), rng.normal(size=()), positive()),
+        Sample(np.zeros((0, 3)), np.zeros((0, 3)), positive(0, 3)),
+    ]
+
+
+def _three_errors() -> list[ErrorSample]:
+    return [ErrorSample(ShapeError, "do not broadcast", np.ones(2), np.ones(3), np.ones(2))]
+
+
+@composite(
+    "addcmul(x, tensor1, tensor2, *, value: number = 1)",
+    doc="""x + value * tensor1 * tensor2. Tensors that broadcast -> [*S].
+
+    Raises ShapeError when the shapes do not broadcast. Source: PyTorch, `torch.addcmul`.
+
+    >>> samara.addcmul(samara.zeros(1), samara.tensor([2.0]), samara.tensor([3.0])).tolist()
+    [6.0]
+    """,
+    ref=lambda x, a, b, value=1: x + value * a * b,
+    dtypes=NUMERIC,
+    samples=_three,
+    errors=_three_errors,
+    condition="max",
+    in_place=True,
+)
+def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    _check("addcmul", tensor1, NUMERIC, "numbers")
+    product = tensor1 * tensor2
+    return x + (product if value == 1 else product * value)
+
+
+@composite(
+    "addcdiv(x, tensor1, tensor2, *, value: number = 1)",
+    doc="""x + value * tensor1 / tensor2. Tensors that broadcast -> [*S].
+
+    Raises ShapeError when the shapes do not broadcast. Source: PyTorch, `torch.addcdiv`.
+
+    >>> samara.addcdiv(samara.zeros(1), samara.tensor([6.0]), samara.tensor([3.0])).tolist()
+    [2.0]
+    """,
+    ref=lambda x, a, b, value=1: x + value * a / b,
+    dtypes=NUMERIC,
+    samples=_three,
+    errors=_three_errors,
+    condition="max",
+    in_place=True,
+)
+def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    _check("addcdiv", tensor1, NUMERIC, "numbers")
+    quotient = tensor1 / tensor2
+    return x + (quotient if value == 1 else quotient * value)
+
+
+@composite(
+    "lerp(x, end, weight)",
+    doc="""x + weight * (end - x). Tensors that broadcast; weight may be a number -> [*S].
+
+    Raises ShapeError when the shapes do not broadcast. Source: PyTorch, `torch.lerp`.
+
+    >>> samara.lerp(samara.tensor([0.0]), samara.tensor([4.0]), 0.25).tolist()
+    [1.0]
+    """,
+    ref=lambda x, end, weight: x + weight * (end - x),
+    dtypes=FLOAT,
+    samples=lambda rng: [
+        Sample(rng.normal(size=(3, 4)), rng.normal(size=(3, 4)), 0.25),
+        Sample(rng.normal(size=(3, 4)), rng.normal(size=4), rng.normal(size=(3, 1))),
+        Sample(np.array(1.0), np.array(3.0), 1.5),
+        Sample(np.zeros((0, 3)), np.zeros((0, 3)), 0.5),
+    ],
+    errors=lambda: [ErrorSample(ShapeError, "do not broadcast", np.ones(2), np.ones(3), 0.5)],
+    condition="max",
+    in_place=True,
+)
+def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
+    _check("lerp", x, FLOAT, "floating-point numbers")
+    return x + (end - x) * weight  # type: ignore[no-any-return]
+
+
+@composite(
+    "addmm(x, mat1, mat2, *, beta: number = 1, alpha: number = 1)",
+    doc="""beta * x + alpha * (mat1 @ mat2), also for batches of matrices.
+
+    x: broadcasts to [*B, n, m], mat1: [*B, n, k], mat2: [*B, k, m] -> [*B, n, m]. With beta=0, x is
+    not read.
+
+    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.addmm`, `torch.baddbmm`.
+
+    >>> samara.addmm(samara.ones(1), samara.ones(2, 3), samara.ones(3, 1)).tolist()
+    [[4.0], [4.0]]
+    """,
+    ref=lambda x, a, b, beta=1, alpha=1: beta * x + alpha * (a @ b),
+    dtypes=NUMERIC,
+    samples=lambda rng: [
+        Sample(rng.normal(size=5), rng.normal(size=(3, 4)), rng.normal(size=(4, 5))),
+        Sample(rng.normal(size=(2, 3)), np.ones((2, 4)), np.ones((4, 3)), beta=0.5, alpha=2),
+        Sample(np.ones((1, 1)), np.ones((1, 2)), np.ones((2, 1))),
+        Sample(rng.normal(size=(2, 3, 3)), np.ones((2, 3, 4)), rng.normal(size=(2, 4, 3))),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, "matmul", np.ones(2), np.ones((2, 3)), np.ones((2, 3))),
+    ],
+    condition="max",
+    aliases=("baddbmm",),
+    methods=("addmm", "baddbmm"),
+    in_place=True,
+)
+def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    product = matmul(mat1, mat2)
+    if alpha != 1:
+        product = product * alpha
+    if beta == 0:
+        return product  # type: ignore[no-any-return]
+    return product + (x if beta == 1 else x * beta)  # type: ignore[no-any-return]
+
+
+@composite(
+    "clamp_min(x, min)",
+    doc="""max(x, min), the lower half of `clamp`. x: [*S], min: a number or tensor -> [*S].
+
+    >>> samara.clamp_min(samara.tensor([-1.0, 2.0]), 0).tolist()
+    [0.0, 2.0]
+    """,
+    ref=np.maximum,
+    dtypes=ORDERED,
+    ulp=0,
+    samples=lambda rng: [Sample(rng.normal(size=(3, 4)), 0), Sample(np.ones((0, 2)), 1)],
+    errors=lambda: [ErrorSample(DTypeError, "a str", np.ones(2), "text")],
+    in_place=True,
+)
+def clamp_min(x: Tensor, min: Any) -> Tensor:
+    return clamp(x, min=min)  # type: ignore[no-any-return]
+
+
+@composite(
+    "clamp_max(x, max)",
+    doc="""min(x, max), the upper half of `clamp`. x: [*S], max: a number or tensor -> [*S].
+
+    >>> samara.clamp_max(samara.tensor([-1.0, 2.0]), 0).tolist()
+    [-1.0, 0.0]
+    """,
+    ref=np.minimum,
+    dtypes=ORDERED,
+    ulp=0,
+    samples=lambda rng: [Sample(rng.normal(size=(3, 4)), 0), Sample(np.ones((0, 2)), 1)],
+    errors=lambda: [ErrorSample(DTypeError, "a str", np.ones(2), "text")],
+    in_place=True,
+)
+def clamp_max(x: Tensor, max: Any) -> Tensor:
+    return clamp(x, max=max)  # type: ignore[no-any-return]

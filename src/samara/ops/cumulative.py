@@ -1,0 +1,270 @@
+"""Running sums and products, differences, and the median."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import numpy as np
+
+from samara.dtypes import ALL, FLOAT, INTEGER
+from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.creation import ones, zeros
+from samara.ops.join import concat
+from samara.ops.manipulation import _axis
+from samara.ops.record import NUMERIC, ErrorSample, Sample, composite
+from samara.ops.reduction import cumsum
+from samara.ops.selection import where
+from samara.ops.sorting import kthvalue
+from samara.tensor import Tensor
+
+MedianResult = namedtuple("MedianResult", ["values", "indices"])
+
+
+def _slice(axis: int, start: int | None, stop: int | None) -> tuple[Any, ...]:
+    return (*(slice(None),) * axis, slice(start, stop))
+
+
+def _only_axis(place: str, x: Tensor, axis: int | None) -> int:
+    if axis is None:
+        if x.ndim != 1:
+            raise ArgumentError(
+                f"{place}: no axis was given for a tensor with {x.ndim} axes. Expected an axis. "
+                "Fix: pass axis=, or flatten the tensor first."
+            )
+        return 0
+    return _axis(place, axis, x.ndim)
+
+
+def _initial(place: int, x: Tensor, y: Tensor, make: Any, include: bool) -> Tensor:
+    if not include:
+        return y
+    shape = (*x.shape[:place], 1, *x.shape[place + 1 :])
+    return concat([make(shape, dtype=y.dtype, device=y.device), y], place)  # type: ignore[no-any-return]
+
+
+def _scan_samples(rng: np.random.Generator) -> list[Sample]:
+    return [
+        Sample(rng.uniform(0.5, 1.5, size=7)),
+        Sample(rng.normal(size=(2, 5)), axis=1),
+        Sample(rng.normal(size=(4, 3)), axis=-2, include_initial=True),
+        Sample(np.array([2.0, 0.0, 3.0, 0.0, 1.0])),
+        Sample(np.zeros((0, 3)), axis=0),
+        Sample(np.zeros((0, 3)), axis=0, include_initial=True),
+    ]
+
+
+def _scan_errors() -> list[ErrorSample]:
+    return [
+        ErrorSample(ArgumentError, "no axis was given", np.ones((2, 3))),
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), axis=2),
+    ]
+
+
+def _scan_ref(scan: Any, start: float) -> Any:
+    def ref(x: Any, axis: Any = None, dtype: Any = None, include_initial: bool = False) -> Any:
+        place = 0 if axis is None else axis
+        y = scan(x, axis=place)
+        if include_initial:
+            shape = list(y.shape)
+            shape[place] = 1
+            y = np.concatenate([np.full(shape, start, y.dtype), y], axis=place)
+        return y
+
+    return ref
+
+
+@composite(
+    "cumulative_sum(x, *, axis: int? = None, dtype: dtype? = None, include_initial: bool = False)",
+    doc="""Running sums along `axis`, after a first 0 with include_initial.
+
+    x: [*S] -> [*S], or one longer at `axis`. Without an axis for vectors alone. Small integers are
+    summed as 64-bit ones.
+
+    Raises ArgumentError without an axis, IndexOutOfRangeError for one that does not exist.
+    Source: Python array API standard 2025.12, `cumulative_sum`.
+
+    >>> samara.cumulative_sum(samara.tensor([1, 2, 3]), include_initial=True).tolist()
+    [0, 1, 3, 6]
+    """,
+    ref=_scan_ref(np.cumsum, 0.0),
+    dtypes=ALL,
+    condition="sum",
+    samples=_scan_samples,
+    errors=_scan_errors,
+    methods=(),
+)
+def cumulative_sum(
+    x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    place = _only_axis("cumulative_sum", x, axis)
+    y = cumsum(x if dtype is None else x.to(dtype), place)
+    return _initial(place, x, y if dtype is None else y.to(dtype), zeros, include_initial)
+
+
+def _product_scan(x: Tensor, place: int) -> Tensor:
+    """Doubling steps: y[i] is the product of the last 1, 2, 4, ... elements up to i."""
+    step = 1
+    while step < x.shape[place]:
+        joined = x[_slice(place, step, None)] * x[_slice(place, None, -step)]
+        x = concat([x[_slice(place, None, step)], joined], place)
+        step *= 2
+    return x
+
+
+@composite(
+    "cumulative_prod(x, *, axis: int? = None, dtype: dtype? = None, include_initial: bool = False)",
+    doc="""Running products along `axis`, after a first 1 with include_initial.
+
+    x: [*S] -> [*S], or one longer at `axis`. Without an axis for vectors alone. Small integers are
+    multiplied as 64-bit ones.
+
+    Raises ArgumentError without an axis, IndexOutOfRangeError for one that does not exist.
+    Source: Python array API standard 2025.12, `cumulative_prod`.
+
+    >>> samara.cumulative_prod(samara.tensor([1, 2, 3])).tolist()
+    [1, 2, 6]
+    """,
+    ref=_scan_ref(np.cumprod, 1.0),
+    dtypes=ALL,
+    condition="max",
+    ulp=16,
+    samples=_scan_samples,
+    errors=_scan_errors,
+    methods=(),
+)
+def cumulative_prod(
+    x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
+) -> Tensor:
+    place = _only_axis("cumulative_prod", x, axis)
+    wide = dtype or x[_slice(place, None, 0)].sum().dtype  # sums widen small integers
+    y = _product_scan(x.to(wide), place)
+    return _initial(place, x, y, ones, include_initial)
+
+
+@composite(
+    "cumprod(x, axis: int, *, dtype: dtype? = None)",
+    doc="""Running products along `axis`; see `cumulative_prod`. x: [*S] -> [*S].
+
+    Raises IndexOutOfRangeError for an axis that does not exist. Source: PyTorch, `torch.cumprod`.
+
+    >>> samara.cumprod(samara.tensor([1, 2, 3]), dim=0).tolist()
+    [1, 2, 6]
+    """,
+    ref=lambda x, axis, dtype=None: np.cumprod(x, axis),
+    dtypes=ALL,
+    condition="max",
+    ulp=16,
+    samples=lambda rng: [Sample(rng.normal(size=(2, 5)), 1), Sample(np.ones((0, 3)), axis=-1)],
+    errors=lambda: [ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2)],
+)
+def cumprod(x: Tensor, axis: int, *, dtype: Any = None) -> Tensor:
+    return cumulative_prod(x, axis=axis, dtype=dtype)  # type: ignore[no-any-return]
+
+
+@composite(
+    "diff(x, *, axis: int = -1, n: int = 1, prepend: Tensor? = None, append: Tensor? = None)",
+    doc="""Differences of neighbours along `axis`, x[i + 1] - x[i], n times over.
+
+    x: [*S]; prepend, append: like x but for the size of `axis`, joined to it first -> [*S], n
+    shorter at `axis`.
+
+    Raises ArgumentError for n below 0, IndexOutOfRangeError for an axis that does not exist.
+    Source: Python array API standard 2025.12, `diff`.
+
+    >>> samara.diff(samara.tensor([1, 4, 9, 16])).tolist()
+    [3, 5, 7]
+    """,
+    ref=lambda x, axis=-1, n=1, prepend=None, append=None: np.diff(
+        np.concatenate([a for a in (prepend, x, append) if a is not None], axis), n, axis
+    ),
+    dtypes=NUMERIC,
+    condition="max",
+    samples=lambda rng: [
+        Sample(np.cumsum(rng.uniform(1.0, 9.0, size=(3, 5)), 1)),
+        Sample(np.cumsum(rng.uniform(1.0, 9.0, size=(4, 2)), 0), axis=0),
+        Sample(np.arange(7.0) ** 3, n=2),
+        Sample(np.ones((2, 0))),
+        Sample(np.ones(3), n=0),
+    ],
+    errors=lambda: [
+        ErrorSample(ArgumentError, "n = -1", np.ones(3), n=-1),
+        ErrorSample(IndexError, "axis 1 is out of range", np.ones(3), axis=1),
+    ],
+)
+def diff(x: Tensor, *, axis: int = -1, n: int = 1, prepend: Any = None, append: Any = None) -> Any:
+    place = _axis("diff", axis, x.ndim)
+    if n < 0:
+        raise ArgumentError(f"diff: n = {n} given. Expected 0 or more. Fix: correct it.")
+    parts = [part for part in (prepend, x, append) if part is not None]
+    y = concat(parts, place) if len(parts) > 1 else x
+    for _ in range(n):
+        if not y.shape[place]:
+            break
+        y = y[_slice(place, 1, None)] - y[_slice(place, None, -1)]
+    return y
+
+
+def _median_ref(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    flat = x.reshape(-1) if axis is None else np.moveaxis(x, axis, -1)
+    order = np.argsort(flat, axis=-1, kind="stable")
+    place = (flat.shape[-1] - 1) // 2
+    nan = np.isnan(flat)
+    index = np.where(nan.any(-1), nan.argmax(-1), order[..., place])
+    values = np.take_along_axis(flat, index[..., None], -1)[..., 0]
+    if axis is None:
+        return values
+    if keepdims:
+        values, index = np.expand_dims(values, axis), np.expand_dims(index, axis)
+    return values, index
+
+
+@composite(
+    "median(x, axis: int? = None, keepdims: bool = False)",
+    doc="""The middle element in order, the lower of two; NaN if there is one.
+
+    x: [*S] real -> [], or with an axis the named tuple (values, indices) of [*S without axis].
+
+    Raises ShapeError where there are no elements, IndexOutOfRangeError for an axis that does not
+    exist. Source: PyTorch, `torch.median`.
+
+    >>> samara.median(samara.tensor([5.0, 1.0, 3.0, 4.0])).item()
+    3.0
+    """,
+    ref=_median_ref,
+    dtypes=(*FLOAT, *INTEGER),
+    ulp=0,
+    samples=lambda rng: [
+        Sample(rng.permutation(7) / 4.0),
+        Sample(np.array([2.0])),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0, axis=1),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0, axis=0, keepdims=True),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, "no elements", np.ones((0, 3))),
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2),
+    ],
+)
+def median(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
+    if x.dtype not in (*FLOAT, *INTEGER):
+        raise DTypeError(
+            f"median: x has dtype {x.dtype}. Expected real numbers. Fix: convert it first."
+        )
+    if axis is None:
+        return median(x.reshape(x.numel()), 0).values
+    place = _axis("median", axis, x.ndim)
+    if not x.shape[place]:
+        raise ShapeError(
+            f"median: axis {axis} of shape {x.shape} has no elements. Expected one or more. "
+            "Fix: check where the empty tensor comes from."
+        )
+    indices = kthvalue(x.detach(), (x.shape[place] + 1) // 2, place, True).indices
+    if x.dtype in FLOAT:
+        nan = x.detach().isnan()
+        first = nan.argmax(axis=place, keepdims=True)
+        indices = where(nan.any(axis=place, keepdims=True), first, indices)
+    values = x.gather(place, indices)
+    if keepdims:
+        return MedianResult(values, indices)
+    return MedianResult(values.squeeze(place), indices.squeeze(place))

@@ -1,0 +1,101 @@
+"""PyTorch's spellings of names and arguments, next to the standard's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import samara
+from samara import nn
+from samara.errors import GradientError
+
+X = np.array([[1.0, 5.0, 2.0], [3.0, 2.0, -4.0]], np.float32)
+
+
+@pytest.mark.parametrize("spelling", [{"dim": 1}, {"axis": 1}])
+@pytest.mark.parametrize(("name", "oracle"), [("amax", np.max), ("amin", np.min)])
+def test_amax_and_amin_give_values_alone(name: str, oracle: Any, spelling: dict[str, int]) -> None:
+    for result in (
+        getattr(samara, name)(samara.tensor(X), **spelling),
+        getattr(samara.tensor(X), name)(**spelling),
+    ):
+        np.testing.assert_array_equal(result.numpy(), oracle(X, axis=1))
+
+
+def test_amax_over_several_axes() -> None:
+    assert samara.tensor(X).amax((0, 1)).item() == 5.0
+    assert samara.tensor(X).amin(dim=(0, 1), keepdim=True).tolist() == [[-4.0]]
+
+
+CALLS: dict[str, tuple[Callable[[samara.Tensor], Any], Any]] = {
+    "roll": (lambda x: x.roll(shifts=1, dims=1), np.roll(X, 1, 1)),
+    "split": (lambda x: x.split(split_size=1)[1], X[1:]),
+    "triu": (lambda x: x.triu(diagonal=1), np.triu(X, 1)),
+    "tril": (lambda x: samara.tril(x, diagonal=-1), np.tril(X, -1)),
+    "arange": (lambda x: samara.arange(start=1, end=4), np.arange(1, 4)),
+    "linspace": (lambda x: samara.linspace(0, 1, steps=3), np.array([0.0, 0.5, 1.0], np.float32)),
+    "dropout": (lambda x: samara.dropout(x, p=0.5, train=False), X),
+    "nonzero": (lambda x: x.nonzero(as_tuple=True)[1], np.nonzero(X)[1]),
+    "nonzero rows": (lambda x: x.nonzero(), np.argwhere(X)),
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_spelling(name: str) -> None:
+    call, expected = CALLS[name]
+    result = call(samara.tensor(X)).numpy()
+    assert result.dtype == expected.dtype
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_random_in_place_forms() -> None:
+    x = samara.zeros(2000, dtype=samara.float64)
+    assert x.normal_(3.0, 0.5, key=1) is x
+    assert abs(x.mean().item() - 3.0) < 0.1 and abs(x.std().item() - 0.5) < 0.1
+    x.uniform_(2, 4, key=2)
+    assert x.amin().item() >= 2 and x.amax().item() < 4 and abs(x.mean().item() - 3) < 0.1
+    x.bernoulli_(0.25, key=3)
+    assert set(x.tolist()) == {0.0, 1.0} and abs(x.mean().item() - 0.25) < 0.05
+    with pytest.raises(GradientError):
+        samara.zeros(3, requires_grad=True).normal_()
+
+
+def test_select_and_narrow_are_views() -> None:
+    x = samara.zeros(3, 4)
+    x.select(1, 0).fill_(1)
+    x.narrow(0, 1, 2).add_(2)
+    x.t()[3].zero_()
+    expected = np.zeros((3, 4))
+    expected[:, 0] = 1
+    expected[1:3] += 2
+    expected[:, 3] = 0
+    np.testing.assert_array_equal(x.numpy(), expected)
+
+
+def test_questions_about_dtypes() -> None:
+    assert samara.zeros(1).is_signed() and samara.zeros(1, dtype=samara.int8).is_signed()
+    assert not samara.zeros(1, dtype=samara.uint8).is_signed()
+    assert not samara.zeros(1, dtype=samara.bool).is_signed()
+    assert samara.zeros(2, 3).ndimension() == 2
+
+
+def test_layer_norm_without_affine_shows_no_bias() -> None:
+    assert "bias=False" in repr(nn.LayerNorm(4, elementwise_affine=False))
+    assert "bias=True" in repr(nn.LayerNorm(4))
+
+
+def test_median_takes_the_lower_middle_and_keeps_nan() -> None:
+    x = samara.tensor([[4.0, 1.0, 3.0, 2.0], [1.0, float("nan"), 0.0, 2.0]])
+    values, indices = x.median(dim=1)
+    assert values[0].item() == 2.0 and np.isnan(values[1].item())
+    assert indices.tolist() == [3, 1]
+    assert np.isnan(x.median().item())
+
+
+def test_product_scan_of_small_integers_is_wide() -> None:
+    x = samara.tensor([100, 100, 100], dtype=samara.int8)
+    assert samara.cumulative_prod(x).tolist() == [100, 10_000, 1_000_000]
+    assert x.cumprod(0, dtype=samara.float32).dtype is samara.float32
