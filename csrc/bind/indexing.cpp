@@ -67,24 +67,6 @@ void move_to(Item& item, PyObject* object, Device device) {
   item.array_value = transfer(item.array_value, device);
 }
 
-// Where something stands between an integer and an array, NumPy counts the integer as an array too:
-// the arrays' axes then come first in the result. Otherwise both readings agree.
-void join_integers(std::vector<Item>& items, Device device) {
-  const auto picks = [](const Item& item) {
-    return item.kind == Item::integer || item.kind == Item::array;
-  };
-  bool arrays = false;
-  int runs = 0;
-  for (size_t i = 0; i < items.size(); ++i) {
-    arrays = arrays || items[i].kind == Item::array;
-    runs += picks(items[i]) && (i == 0 || !picks(items[i - 1]));
-  }
-  if (!arrays || runs < 2) return;
-  for (Item& item : items)
-    if (item.kind == Item::integer)
-      item = {Item::array, 0, nullptr, scalar_tensor(Value(item.index), DType::int64, device)};
-}
-
 std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
   std::vector<Item> items;
   const auto add = [&](PyObject* object) {
@@ -113,7 +95,6 @@ std::vector<Item> parse_key(PyObject* key, const Tensor& x) {
     fail(ErrorKind::index, "index: ", used, " axes are indexed in a tensor of shape ", x.shape(),
          ". Expected at most ", x.rank(), ". Fix: remove the extra indices.");
   if (ellipses == 0) items.push_back({Item::ellipsis, 0, nullptr, {}});
-  join_integers(items, x.device());
   return items;
 }
 

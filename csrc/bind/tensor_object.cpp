@@ -274,7 +274,9 @@ int set_grad(PyObject* self, PyObject* value, void*) {
     return 0;
   });
 }
-PyObject* get_is_leaf(PyObject* self, void*) { return PyBool_FromLong(is_leaf(unwrap(self))); }
+PyObject* get_is_leaf(PyObject* self, void*) {
+  return guarded([&]() -> PyObject* { return PyBool_FromLong(is_leaf(unwrap(self))); });
+}
 PyObject* get_version(PyObject* self, void*) {
   return PyLong_FromUnsignedLong(unwrap(self).version());
 }

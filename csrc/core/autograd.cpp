@@ -178,7 +178,7 @@ void attach(const Tensor& output, const NodeRef& node, int index) {
 
 Node::~Node() {
   if (!hooks) return;
-  for (const Hook& hook : *hooks) python_hooks().drop(hook.function);
+  python_hooks().clear(*hooks);
   delete hooks;
 }
 
@@ -195,6 +195,8 @@ void Node::leave(bool release) {
   checked.clear();
   saved.clear();
   outputs.clear();
+  // Hooks will not run again. One that refers to its own tensor would keep both alive for ever.
+  if (hooks) python_hooks().clear(*hooks);
 }
 
 // Freed by a loop: a chain of a million operations must not become a recursion of that depth. The
@@ -382,6 +384,12 @@ void check_in_place(const Operation& operation, const Tensor& target, bool recor
   if (target.impl()->storage && target.impl()->storage->read_only)
     mark_written(target, operation.name);
   if (!records || !thread_state().grad_enabled) return;
+  if (target.impl()->unrecorded_view)
+    fail(
+        ErrorKind::gradient, operation.name,
+        ": a view that was made under no_grad is edited while gradients are recorded, and its base "
+        "would not know. Expected both inside or both outside of no_grad. Fix: take the view "
+        "outside, or edit it inside.");
   const AutogradMeta* meta = target.impl()->autograd;
   const bool is_view = meta && meta->view.base;
   const Tensor& root = is_view ? meta->view.base : target;

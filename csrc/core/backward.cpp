@@ -1,6 +1,7 @@
 // The walk over the tape: from the roots down, each node once, in the reverse order of recording.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/autograd.h"
 
@@ -16,6 +17,8 @@ const NativeCall clone("clone");
 
 struct NodeWork {
   Node* node;
+  bool needed = false;    // a gradient that is wanted lies behind it
+  bool captured = false;  // one of its outputs is wanted
   InlineList<Tensor, 1> outputs;
 };
 
@@ -64,26 +67,19 @@ class Walk {
     for (const Tensor& root : roots) root_edges.push_back(edge_for(root));
     for (const Edge& edge : root_edges) visit(edge);
     collect();
-    std::vector<Edge> input_edges;
-    for (const Tensor& input : inputs_) input_edges.push_back(edge_for(input));
+    for (const Tensor& input : inputs_) input_edges_.push_back(edge_for(input));
+    results_.resize(inputs_.size());
+    mark_needed();
     for (size_t i = 0; i < roots.size(); ++i) deliver(root_edges[i], gradients[i]);
-    std::vector<Tensor> results(inputs_.size());
-    for (NodeWork* work : order_) {
-      for (size_t i = 0; i < input_edges.size(); ++i)
-        if (input_edges[i].node.get() == work->node) {
-          const int output = input_edges[i].output;
-          if (output < work->outputs.size()) results[i] = work->outputs[output];
-        }
-      step(*work);
-    }
-    for (size_t i = 0; i < input_edges.size(); ++i) {
-      if (!input_edges[i].leaf) continue;
-      const auto found = leaves_.find(input_edges[i].leaf.impl());
-      if (found != leaves_.end()) results[i] = run_hooks(found->second);
+    for (NodeWork* work : order_) step(*work);
+    for (size_t i = 0; i < input_edges_.size(); ++i) {
+      if (!input_edges_[i].leaf) continue;
+      const auto found = leaves_.find(input_edges_[i].leaf.impl());
+      if (found != leaves_.end()) results_[i] = run_hooks(found->second);
     }
     if (options_.accumulate)
       for (TensorImpl* leaf : leaf_order_) accumulate_into_leaf(leaves_[leaf]);
-    return results;
+    return std::move(results_);
   }
 
  private:
@@ -112,6 +108,28 @@ class Walk {
     });
   }
 
+  // Nodes that lead to none of the inputs are left alone: their values stay, and may be gone.
+  void mark_needed() {
+    std::unordered_set<const void*> wanted;
+    for (const Edge& edge : input_edges_) {
+      if (edge.leaf) wanted.insert(edge.leaf.impl());
+      const auto found = works_.find(edge.node.get());
+      if (found != works_.end()) found->second.captured = true;
+    }
+    // From the oldest on, so that a node's own edges are known already.
+    for (auto it = order_.rbegin(); it != order_.rend(); ++it) {
+      NodeWork& work = **it;
+      work.needed = options_.accumulate;
+      for (const Edge& edge : work.node->edges) {
+        if (work.needed) break;
+        if (edge.leaf) work.needed = wanted.contains(edge.leaf.impl());
+        if (!edge.node) continue;
+        const NodeWork& target = works_.find(edge.node.get())->second;
+        work.needed = target.needed || target.captured;
+      }
+    }
+  }
+
   static void accumulate(Tensor& sum, const Tensor& gradient) {
     sum = sum ? add(sum, gradient) : gradient;
   }
@@ -120,6 +138,7 @@ class Walk {
     if (!gradient) return;
     if (edge.node) {
       NodeWork& work = works_.find(edge.node.get())->second;
+      if (!work.needed && !work.captured) return;
       if (work.outputs.size() <= edge.output) work.outputs.resize(edge.output + 1);
       accumulate(work.outputs[edge.output], gradient);
       return;
@@ -209,17 +228,25 @@ class Walk {
   void step(NodeWork& work) {
     Node& node = *work.node;
     if (work.outputs.empty()) return;
+    if (!work.needed) {
+      for (int i = 0; i < work.outputs.size(); ++i)
+        capture(node, i, run_node_hooks(node, i, std::move(work.outputs[i])));
+      return;
+    }
     Reading reading(node, !options_.retain_graph && !options_.create_graph);
     // Several outputs: those nobody used contribute zeros.
-    if (node.outputs.size() > 1) {
-      work.outputs.resize(node.outputs.size());
-      for (int i = 0; i < node.outputs.size(); ++i)
-        if (!work.outputs[i] && is_inexact(node.outputs[i].tensor.dtype()))
-          work.outputs[i] = zeros_like(node.outputs[i].tensor);
+    if (node.outputs.size() > 1) work.outputs.resize(node.outputs.size());
+    InlineList<bool, 2> filled;
+    for (int i = 0; i < work.outputs.size(); ++i) {
+      filled.push_back(!work.outputs[i]);
+      if (filled[i] && node.outputs.size() > 1 && is_inexact(node.outputs[i].tensor.dtype()))
+        work.outputs[i] = zeros_like(node.outputs[i].tensor);
     }
     InlineList<Tensor, 2> gradients;
-    for (int i = 0; i < work.outputs.size(); ++i)
+    for (int i = 0; i < work.outputs.size(); ++i) {
       gradients.push_back(run_node_hooks(node, i, std::move(work.outputs[i])));
+      if (work.captured && !filled[i]) capture(node, i, gradients[i]);
+    }
     work.outputs.clear();
     check(node);  // after the hooks, which may edit tensors
     InlineList<Tensor, 4> results;
@@ -231,6 +258,13 @@ class Walk {
       deliver(node.edges[i], conform(node, i, std::move(results[i])));
     }
     reading.done();
+  }
+
+  // What hooks made of the gradient of a node's output goes to those who asked for it.
+  void capture(const Node& node, int output, const Tensor& gradient) {
+    for (size_t i = 0; i < input_edges_.size(); ++i)
+      if (input_edges_[i].node.get() == &node && input_edges_[i].output == output)
+        results_[i] = gradient;
   }
 
   static Tensor run_node_hooks(const Node& node, int output, Tensor gradient) {
@@ -271,6 +305,8 @@ class Walk {
 
   const BackwardOptions& options_;
   std::span<const Tensor> inputs_;
+  std::vector<Edge> input_edges_;
+  std::vector<Tensor> results_;
   std::unordered_map<Node*, NodeWork> works_;
   std::unordered_map<TensorImpl*, LeafWork> leaves_;
   std::vector<TensorImpl*> leaf_order_;

@@ -73,6 +73,11 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
   native.forward(call);
   if (native.is_view && state.grad_enabled) {
     for (const Tensor& view : call.outputs) link_view(view, values[0].tensor());
+  } else if (native.is_view) {
+    const Tensor& base = values[0].tensor();
+    if (base.requires_grad() || base.impl()->unrecorded_view)
+      for (const Tensor& view : call.outputs)
+        view.impl()->unrecorded_view = view.impl()->storage == base.impl()->storage;
   }
   if (call.records) record(call);
   for (Tensor& output : call.outputs) outputs.push_back(std::move(output));

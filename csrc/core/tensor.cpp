@@ -162,9 +162,11 @@ bool has_internal_overlap(const Tensor& x) {
 
 namespace {
 
-// Whether two blocks of borrowed memory, such as two NumPy views of one array, meet.
+// Whether blocks meet of which one is borrowed: two NumPy views of one array, or a tensor and what
+// came back of its own memory from elsewhere. Two that were allocated never do.
 bool blocks_meet(const Storage& a, const Storage& b) {
-  if (!a.release_borrowed || !b.release_borrowed || !(a.device == b.device)) return false;
+  if (!a.release_borrowed && !b.release_borrowed) return false;
+  if (!(a.device == b.device)) return false;
   const auto first = reinterpret_cast<uintptr_t>(a.data),
              second = reinterpret_cast<uintptr_t>(b.data);
   return first < second + b.bytes && second < first + a.bytes;

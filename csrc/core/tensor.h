@@ -43,6 +43,8 @@ struct TensorImpl : ReferenceCounted {
   Device device;
   bool requires_grad = false;
   bool contiguous = true;
+  // A view of a tensor in a graph, made while nothing was recorded: the graph knows nothing of it.
+  bool unrecorded_view = false;
   // Counts how often `x.data = y` exchanged the memory under this tensor.
   uint32_t exchanges = 0;
   int64_t elements = 0;

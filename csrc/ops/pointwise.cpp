@@ -325,7 +325,9 @@ void apply_alpha(Call& call) {
     y = Value(y.integer() * alpha.integer());
 }
 
-bool fits(DType dtype, int64_t number) {
+bool fits(DType dtype, const Value& value) {
+  if (value.beyond_int64()) return dtype == DType::uint64;
+  const int64_t number = value.integer();
   if (dtype == DType::uint64) return number >= 0;
   const int bits = static_cast<int>(itemsize(dtype)) * 8;
   if (bits == 64) return true;
@@ -339,10 +341,13 @@ bool fits(DType dtype, int64_t number) {
 DType dtype_for_number(const Call& call, const Functor& functor, DType dtype) {
   if (!is_integer(dtype)) return dtype;
   for (const Value& value : call.values.first(2)) {
-    if (value.kind() != ValueKind::integer || fits(dtype, value.integer())) continue;
+    if (value.kind() != ValueKind::integer || fits(dtype, value)) continue;
     if (functor.result == Result::boolean)
       return dtype == DType::uint64 ? DType::float64 : DType::int64;
-    fail(ErrorKind::argument, call.name(), ": the number ", value.integer(), " does not fit into ",
+    const std::string number = value.beyond_int64()
+                                   ? std::to_string(static_cast<uint64_t>(value.integer()))
+                                   : std::to_string(value.integer());
+    fail(ErrorKind::argument, call.name(), ": the number ", number, " does not fit into ",
          name(dtype),
          ", the dtype of the tensor. Expected a number in its range. Fix: convert the "
          "tensor first, e.g. x.to(samara.int64).");

@@ -345,15 +345,19 @@ const Register basic_index_adjoint_registered({.name = "basic_index_adjoint",
                                                .backward_records = true});
 
 // --- as_strided(x, shape, strides, offset): offset counted from x's first element ----------------
-void check_span(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset) {
+// Fails when the view leaves x's memory, or x's own elements where it must stay inside them.
+void check_span(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset,
+                bool own_elements = false) {
   if (shape.size() != strides.size())
     fail(ErrorKind::shape, "as_strided: shape ", shape, " and strides ", strides,
          " differ in length. Expected one stride per axis. Fix: give both the same length.");
   static_cast<void>(x.address());  // fails for a shape without data
-  const int64_t available = static_cast<int64_t>(x.impl()->storage->bytes) / itemsize(x.dtype());
+  const int64_t available =
+      own_elements ? x.elements()
+                   : static_cast<int64_t>(x.impl()->storage->bytes) / itemsize(x.dtype());
   if (checked_element_count(shape) == 0) return;  // shows nothing, wherever it lies
   int64_t low = 0, high = 0;
-  bool inside = !__builtin_add_overflow(x.offset(), offset, &low);
+  bool inside = !__builtin_add_overflow(own_elements ? 0 : x.offset(), offset, &low);
   high = low;
   for (int i = 0; inside && i < shape.size(); ++i) {
     int64_t reach = 0;
@@ -372,7 +376,8 @@ void as_strided_forward(Call& call) {
     fail(ErrorKind::gradient, "as_strided: the tensor has strides ", x.strides(),
          " and requires grad. Expected a contiguous tensor. Fix: pass x.contiguous().");
   const Dims& shape = call[1].integers();
-  check_span(x, shape, call[2].integers(), offset);
+  // The gradient has a place for each of x's elements and none for their neighbours.
+  check_span(x, shape, call[2].integers(), offset, call.records);
   // Steps that nobody takes may be of any size, and must not overflow later.
   constexpr int64_t kLongest = int64_t{1} << 40;
   Dims strides = call[2].integers();
@@ -396,6 +401,7 @@ const Register as_strided_registered({.name = "as_strided",
 void as_strided_adjoint_forward(Call& call) {
   const Tensor g = contiguous(call.tensor(0));
   const Tensor whole = zeros(call[1].integers(), g.dtype(), g.device());
+  check_span(whole, call[2].integers(), call[3].integers(), call[4].integer());
   const Tensor shown = alias(whole, call[2].integers(), call[3].integers(), call[4].integer());
   if (!has_internal_overlap(shown)) {
     copy_into(shown, g);
@@ -456,6 +462,7 @@ const Register set_view_registered({.name = "set_view",
 // zero_view(g, shape, strides, offset): a copy of g with zeros where the view shows it.
 void zero_view_forward(Call& call) {
   const Tensor copy = clone(call.tensor(0));
+  check_span(copy, call[1].integers(), call[2].integers(), call[3].integer());
   fill(alias(copy, call[1].integers(), call[2].integers(), call[3].integer()), Value(false));
   call.output(copy);
 }

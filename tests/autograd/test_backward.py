@@ -412,3 +412,25 @@ def test_backward_inputs() -> None:
     x, y = leaf(2.0), leaf(3.0)
     (x * y).sum().backward(inputs=[x])
     assert grad_of(x) == [3.0] and y.grad is None
+
+
+def test_a_view_made_under_no_grad_is_not_edited_while_recording() -> None:
+    y = leaf(1.0, 2.0) * 2
+    with samara.no_grad():
+        view = y[:1]
+        nested = view[:]
+        copied = y.T.clone()[:1]
+        view.mul_(2.0)
+    for target in (view, nested):
+        with pytest.raises(GradientError, match="no_grad"):
+            target.mul_(leaf(3.0))
+    copied.mul_(leaf(3.0))
+    assert y.tolist() == [4.0, 4.0]
+
+
+def test_a_stale_view_of_a_permuted_result_is_an_error() -> None:
+    y = samara.ones(3, 4).requires_grad_().T * 2
+    view = y[:1]
+    y.mul_(2)
+    with pytest.raises(GradientError, match="contiguous"):
+        _ = view.is_leaf

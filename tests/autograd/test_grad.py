@@ -169,3 +169,24 @@ def test_gradcheck_asks_for_doubles() -> None:
         gradcheck(lambda x: x, [np.ones(2, np.float32)])
     with pytest.raises(CheckError, match="do not require grad"):
         gradcheck(lambda x: x.detach(), [np.ones(2)])
+
+
+def test_a_hook_on_an_intermediate_tensor_changes_what_grad_returns() -> None:
+    x = scalar(1.0)
+    h = x * 2
+    h.register_hook(lambda g: g * 10)
+    first, second = samara.grad(h * h, [h, x])
+    assert first.item() == 40.0 and second.item() == 80.0
+
+
+def test_grad_leaves_alone_what_leads_to_no_input() -> None:
+    x = scalar(3.0)
+    h = x * x
+    assert samara.grad(h * 1.0, [x])[0].item() == 6.0  # frees the graph behind h
+    assert samara.grad(h * h, [h])[0].item() == 18.0  # which is not needed here
+    y = scalar(2.0)
+    loss = (y * y) * (x * x)
+    frozen = x * x
+    assert samara.grad(loss, [y], retain_graph=True)[0].item() == 36.0
+    assert samara.grad(loss, [x])[0].item() == 24.0
+    assert samara.grad(frozen.unsqueeze(0).expand(3).sum(), [frozen])[0].item() == 3.0

@@ -239,3 +239,13 @@ def test_sharing_is_refused_rather_than_copied() -> None:
             samara.asarray(obj, copy=False, **options)
     with pytest.raises(SamaraError, match="__dlpack__"):
         samara.from_dlpack([1.0])
+
+
+def test_memory_that_came_back_overlaps_its_tensor() -> None:
+    for back in (lambda x: samara.from_numpy(x.numpy()), samara.from_dlpack):
+        x = samara.arange(6.0)
+        x[1:].add_(back(x)[:-1])
+        assert x.tolist() == [0.0, 1.0, 3.0, 5.0, 7.0, 9.0]
+        x = samara.arange(5000.0)
+        x[1:].copy_(back(x)[:-1])
+        assert x.tolist() == [0.0, *range(4999)]

@@ -231,3 +231,11 @@ def test_namespace_info() -> None:
     assert set(info.dtypes(kind="integral").values()) == set(samara.dtypes.INTEGER)
     assert info.capabilities()["boolean indexing"] is True
     assert str(info.default_device()) == "cpu"
+
+
+def test_a_python_integer_of_64_bits_keeps_them() -> None:
+    x = samara.tensor([2**64 - 2], dtype=samara.uint64)
+    assert (x == 2**64 - 1).tolist() == [False] and (x < 2**64 - 1).tolist() == [True]
+    assert (x - 2**63).tolist() == [2**63 - 2]
+    with pytest.raises(samara.errors.ArgumentError, match="9223372036854775808 does not fit"):
+        samara.tensor([1], dtype=samara.uint8) + 2**63

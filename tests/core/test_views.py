@@ -231,3 +231,18 @@ def test_zero_size() -> None:
     assert (x + 1).shape == (0, 3) and x[samara.zeros(0, dtype=samara.int64)].shape == (0, 3)
     x[:] = 1.0
     assert samara.concat([x, samara.ones(1, 3)]).shape == (1, 3)
+
+
+def test_as_strided_beyond_the_tensor_itself_has_no_gradient() -> None:
+    memory = samara.arange(100.0)
+    x = memory[50:60].detach()
+    assert x.as_strided((2,), (1,), -50).tolist() == [0.0, 1.0]
+    with pytest.raises(IndexOutOfRangeError, match="outside"):
+        x.clone().requires_grad_().as_strided((2,), (1,), 9)
+    for offset in (-50, 40):
+        with pytest.raises(IndexOutOfRangeError, match="outside"):
+            memory[50:60].detach().requires_grad_().as_strided((10,), (1,), offset)
+        base = memory[50:60].detach()
+        base.as_strided((10,), (1,), offset).mul_(samara.ones(1, requires_grad=True))
+        with pytest.raises(IndexOutOfRangeError, match="outside"):
+            base.sum().backward()
