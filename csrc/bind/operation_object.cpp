@@ -194,6 +194,7 @@ int find_alias(const Operation& operation, std::string_view keyword) {
   if (keyword == "axis") return named("axes");
   if (keyword == "keepdim") return named("keepdims");
   if (keyword == "diagonal") return named("k");
+  if (keyword == "value") return named("src");
   const int count = static_cast<int>(operation.parameters.size());
   const auto tensor_at = [&](int i) {
     return i < count && operation.parameters[static_cast<size_t>(i)].type == ParameterType::tensor

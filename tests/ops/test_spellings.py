@@ -39,6 +39,14 @@ CALLS: dict[str, tuple[Callable[[samara.Tensor], Any], Any]] = {
     "linspace": (lambda x: samara.linspace(0, 1, steps=3), np.array([0.0, 0.5, 1.0], np.float32)),
     "dropout": (lambda x: samara.dropout(x, p=0.5, train=False), X),
     "nonzero": (lambda x: x.nonzero(as_tuple=True)[1], np.nonzero(X)[1]),
+    "scatter": (
+        lambda x: x.scatter(1, samara.tensor([[0], [2]]), value=9.0),
+        np.array([[9.0, 5.0, 2.0], [3.0, 2.0, 9.0]], np.float32),
+    ),
+    "take_along_dim": (
+        lambda x: x.take_along_dim(samara.tensor([[2], [0]]), 1),
+        np.array([[2.0], [3.0]], np.float32),
+    ),
     "nonzero rows": (lambda x: x.nonzero(), np.argwhere(X)),
 }
 
@@ -99,3 +107,25 @@ def test_product_scan_of_small_integers_is_wide() -> None:
     x = samara.tensor([100, 100, 100], dtype=samara.int8)
     assert samara.cumulative_prod(x).tolist() == [100, 10_000, 1_000_000]
     assert x.cumprod(0, dtype=samara.float32).dtype is samara.float32
+
+
+def test_index_put_in_place_adds_repeated_rows_up() -> None:
+    x = samara.zeros(3, 2)
+    rows = samara.tensor([0, 0, 2])
+    assert x.index_put_((rows,), samara.tensor(1.0), accumulate=True) is x
+    assert x.tolist() == [[2.0, 2.0], [0.0, 0.0], [1.0, 1.0]]
+    x.index_put_((None, samara.tensor([1])), samara.tensor(9.0))
+    assert x.tolist() == [[2.0, 9.0], [0.0, 9.0], [1.0, 9.0]]
+
+
+def test_unique_returns_what_is_asked_for() -> None:
+    x = samara.tensor([[3, 1], [3, 2]])
+    values, inverse, counts = x.unique(return_inverse=True, return_counts=True)
+    assert samara.unique(x).tolist() == values.tolist() == [1, 2, 3]
+    assert values[inverse].tolist() == x.tolist() and counts.tolist() == [1, 1, 2]
+
+
+def test_nan_to_num_takes_the_largest_finite_numbers() -> None:
+    x = samara.tensor([float("nan"), float("inf"), -float("inf")])
+    limits = np.finfo(np.float32)
+    np.testing.assert_array_equal(x.nan_to_num().numpy(), [0.0, limits.max, limits.min])

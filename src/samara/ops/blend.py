@@ -1,13 +1,15 @@
-"""Products and sums in one call: addcmul, addcdiv, lerp, addmm, baddbmm; one-sided clamps."""
+"""Products and sums in one call: addcmul, addcdiv, lerp, addmm, tensordot; one-sided clamps."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from samara._core import DType
-from samara.errors import DTypeError, ShapeError
+from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.manipulation import _axes
 from samara.ops.matmul import matmul
 from samara.ops.pointwise import ORDERED
 from samara.ops.record import FLOAT, NUMERIC, ErrorSample, Sample, composite
@@ -180,3 +182,70 @@ def clamp_min(x: Tensor, min: Any) -> Tensor:
 )
 def clamp_max(x: Tensor, max: Any) -> Tensor:
     return clamp(x, max=max)  # type: ignore[no-any-return]
+
+
+def _contracted(x: Tensor, y: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes of x and of y that are summed over, counted from 0."""
+    if isinstance(axes, int):
+        if not 0 <= axes <= min(x.ndim, y.ndim):
+            raise ArgumentError(
+                f"tensordot: axes = {axes} for tensors with {x.ndim} and {y.ndim} axes. Expected 0 "
+                f"to {min(x.ndim, y.ndim)}. Fix: correct axes."
+            )
+        return tuple(range(x.ndim - axes, x.ndim)), tuple(range(axes))
+    given = [(part,) if isinstance(part, int) else tuple(part) for part in axes]
+    if len(given) != 2 or len(given[0]) != len(given[1]):
+        raise ArgumentError(
+            f"tensordot: axes = {axes} given. Expected a number, or two sequences of one length. "
+            "Fix: name as many axes of the first tensor as of the second."
+        )
+    first, second = _axes("tensordot", given[0], x.ndim), _axes("tensordot", given[1], y.ndim)
+    return first, second
+
+
+@composite(
+    "tensordot(x, y, axes: ints = 2)",
+    doc="""The sum of products over pairs of axes: the last `axes` of x with the first of y, or the
+    axes named for each.
+
+    x: [*S], y: [*T], axes: an int or (axes of x, axes of y), of equal sizes -> [*S without them,
+    *T without them].
+
+    Raises ShapeError when the sizes differ, ArgumentError or IndexOutOfRangeError for axes that do
+    not fit. Source: Python array API standard 2025.12, `tensordot`.
+
+    >>> samara.tensordot(samara.ones(2, 3), samara.ones(3, 4), axes=1).shape
+    (2, 4)
+    """,
+    ref=lambda x, y, axes=2: np.tensordot(x, y, axes),
+    dtypes=NUMERIC,
+    condition="max",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 3)), rng.normal(size=(3, 4)), 1),
+        Sample(rng.normal(size=(2, 3)), rng.normal(size=(2, 3))),
+        Sample(rng.normal(size=(2, 3, 4)), rng.normal(size=(4, 2)), axes=((0, -1), (1, 0))),
+        Sample(rng.normal(size=2), rng.normal(size=3), axes=0),
+        Sample(rng.normal(size=(2, 0)), rng.normal(size=(0, 3)), 1),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, r"sizes \(3,\) and \(2,\)", np.ones((2, 3)), np.ones(2), 1),
+        ErrorSample(ArgumentError, "axes = 3", np.ones((2, 3)), np.ones((2, 3)), 3),
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones(2), np.ones(2), ((2,), (0,))),
+    ],
+    methods=(),
+)
+def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:
+    first, second = _contracted(x, y, axes)
+    sizes, others = [tuple(t.shape[a] for a in n) for t, n in ((x, first), (y, second))]
+    if sizes != others:
+        raise ShapeError(
+            f"tensordot: the summed axes have sizes {sizes} and {others}. Expected equal sizes. "
+            "Fix: correct the axes."
+        )
+    rows = [a for a in range(x.ndim) if a not in first]
+    columns = [a for a in range(y.ndim) if a not in second]
+    shape = tuple(x.shape[a] for a in rows) + tuple(y.shape[a] for a in columns)
+    inner = math.prod(sizes)
+    left = x.permute((*rows, *first)).reshape(math.prod(x.shape[a] for a in rows), inner)
+    right = y.permute((*second, *columns)).reshape(inner, math.prod(y.shape[a] for a in columns))
+    return matmul(left, right).reshape(shape)  # type: ignore[no-any-return]

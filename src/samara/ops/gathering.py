@@ -277,6 +277,7 @@ def _take_along_axis_ref(x: Any, indices: Any, axis: int = -1) -> Any:
         ErrorSample(IndexError, "axis 2 is out of", np.ones((1, 4)), np.array([[0]]), axis=2),
     ],
     aliases=("take_along_dim",),
+    methods=("take_along_axis", "take_along_dim"),
 )
 def take_along_axis(x: Tensor, indices: Tensor, axis: int = -1) -> Tensor:
     pairs = list(zip(x.shape, indices.shape, strict=False))

@@ -194,7 +194,24 @@ def _tensor_nonzero(self: Tensor, *, as_tuple: bool = False) -> Any:
     return nonzero(self) if as_tuple else argwhere(self)
 
 
+def _tensor_index_put(
+    self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False
+) -> Tensor:
+    """Writes values, or adds them with accumulate, at x[indices] and returns x."""
+    place = tuple(indices)
+    if accumulate:
+        asked = [slice(None) if index is None else index for index in place]
+        values = values if isinstance(values, Tensor) else self.new_tensor(values)
+        axes = [axis for axis, index in enumerate(place) if index is not None]
+        taken = [index for index in place if index is not None]
+        spread = values.expand(self.detach()[tuple(asked)].shape)
+        return self.copy_(index_put(self, axes, taken, spread, True))
+    self[tuple(slice(None) if index is None else index for index in place)] = values
+    return self
+
+
 METHODS["nonzero"] = _tensor_nonzero
+METHODS["index_put_"] = _tensor_index_put
 
 
 def _masked_select_ref(x: Any, mask: Any) -> Any:
