@@ -168,6 +168,14 @@ void drop_object(void* object) {
   Py_DECREF(static_cast<PyObject*>(object));
 }
 
+void clear_hooks(Hooks& hooks) {
+  if (!Py_IsInitialized()) return;
+  AcquireGil gil;
+  Hooks gone;
+  gone.swap(hooks);  // what their end runs may add new ones
+  for (const Hook& hook : gone) Py_DECREF(static_cast<PyObject*>(hook.function));
+}
+
 // The lines of a program are few: each is kept once, for ever, so that nobody has to own it.
 const std::string* kept_line(std::string line) {
   static std::set<std::string>& lines = *new std::set<std::string>;
@@ -482,7 +490,7 @@ PyMethodDef functions[] = {
 void add_autograd_functions(PyObject* module) {
   node_type = reinterpret_cast<PyTypeObject*>(PyType_FromSpec(&node_spec));
   if (!node_type) throw PythonError();
-  python_hooks() = {call_rule, call_hooks, drop_object, current_line};
+  python_hooks() = {call_rule, call_hooks, drop_object, clear_hooks, current_line};
   checked(PyModule_AddFunctions(module, functions));
 }
 

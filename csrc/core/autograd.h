@@ -124,6 +124,7 @@ struct PythonHooks {
   void (*call_rule)(BackwardCall& call) = nullptr;
   Tensor (*call_hooks)(const Hooks& hooks, int output, Tensor gradient) = nullptr;
   void (*drop)(void* object) = nullptr;
+  void (*clear)(Hooks& hooks) = nullptr;
   // Lives as long as the process.
   const std::string* (*current_line)() = nullptr;
 };

@@ -35,7 +35,7 @@ from samara.errors import (
     ShapeError,
 )
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
 SEEDS, STEPS = map(int, os.environ.get("SAMARA_CAMPAIGN", "1x250").split("x"))
 HOST = "null"
 _core.register_host_backed_device(HOST)
@@ -44,7 +44,12 @@ SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 def run(*arguments: str, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, timeout=timeout, check=False
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        cwd=ROOT,
     )
 
 
@@ -59,7 +64,7 @@ def run(*arguments: str, timeout: float = 3600) -> subprocess.CompletedProcess[s
 def test_campaign(area: str, seed: int) -> None:
     steps = STEPS // 25 if area in ("threads", "autograd") else STEPS
     extra = ["unlimited"] if SANITIZED else []  # the sanitizer's shadow needs address space
-    done = run(str(HERE / "hostile.py"), area, str(seed), str(steps), *extra)
+    done = run("-m", "tests.core.hostile", area, str(seed), str(steps), *extra)
     last = "\n".join(done.stdout.splitlines()[-3:])
     assert done.returncode == 0, f"{area} seed {seed}: {done.returncode}\n{last}\n{done.stderr}"
     assert "kept:" in done.stdout
@@ -423,6 +428,20 @@ def test_hooks_rules_and_observers_are_let_go() -> None:
             x + 1
     del x, y
     assert (sys.getrefcount(hook), sys.getrefcount(observer)) == references
+
+
+def test_a_hook_that_refers_to_its_tensor_goes_with_the_graph() -> None:
+    x = samara.ones(2, requires_grad=True)
+    y = x * 2
+    y.register_hook(lambda g, y=y: None)
+    total = y.sum()
+    weak = weakref.ref(y)
+    del y
+    assert weak() is not None
+    total.backward()
+    del total
+    gc.collect()
+    assert weak() is None
 
 
 def step(rng: np.random.Generator) -> None:

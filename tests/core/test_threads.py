@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -171,6 +173,36 @@ def test_a_fork_while_other_threads_compute() -> None:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+FIRST_PRODUCTS = """
+import os, threading, samara
+x = samara.ones(400, 400)
+def products():
+    for a in (x, x.T):
+        for b in (x, x.T):
+            a @ b
+thread = threading.Thread(target=products)
+thread.start()
+for _ in range(6):
+    child = os.fork()
+    if child == 0:
+        products()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+thread.join()
+"""
+
+
+def test_a_fork_while_the_first_products_are_prepared() -> None:
+    # In a fresh process, where the matrix kernels are not made yet; in a group that can be ended.
+    started = subprocess.Popen([sys.executable, "-c", FIRST_PRODUCTS], start_new_session=True)
+    try:
+        assert started.wait(timeout=120) == 0
+    finally:
+        if started.returncode is None:
+            os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
