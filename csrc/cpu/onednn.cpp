@@ -2,14 +2,17 @@
 
 #include <dnnl.h>
 #include <omp.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 
 namespace samara::onednn {
 namespace {
@@ -89,6 +92,36 @@ class Shelter {
   const bool waits_;
   sigset_t before_;
 };
+
+// oneDNN makes its kernels at their first use, under locks that it does not renew in a child of
+// fork. A fork therefore waits until no thread is inside, and lets none in until it is over.
+class ForkGate {
+ public:
+  ForkGate() {
+    while (inside_.fetch_add(1), forks_.load() > 0) {
+      inside_.fetch_sub(1);
+      while (forks_.load() > 0) std::this_thread::yield();
+    }
+  }
+  ~ForkGate() { inside_.fetch_sub(1); }
+  ForkGate(const ForkGate&) = delete;
+  ForkGate& operator=(const ForkGate&) = delete;
+
+ private:
+  static void before_fork() {
+    forks_.fetch_add(1);
+    while (inside_.load() > 0) std::this_thread::yield();
+  }
+  static void in_parent() { forks_.fetch_sub(1); }
+  // Threads on their way in or out, and others that were forking, are not here any more.
+  static void in_child() {
+    inside_.store(0);
+    forks_.store(0);
+  }
+  static inline std::atomic<int> inside_{0}, forks_{0};
+  static const int installed_;
+};
+const int ForkGate::installed_ = pthread_atfork(before_fork, in_parent, in_child);
 
 // Owns one of oneDNN's C handles.
 template <class Handle, dnnl_status_t (*destroy)(Handle)>
@@ -192,6 +225,7 @@ void use_one_thread() { omp_set_num_threads(1); }
 
 bool sgemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, float alpha, const float* a,
            int64_t lda, const float* b, int64_t ldb, float beta, float* c, int64_t ldc) {
+  const ForkGate gate;
   const OneThread one;
   const Shelter shelter(m * n * k);
   return dnnl_sgemm(trans_a ? 'T' : 'N', trans_b ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta,
@@ -206,6 +240,7 @@ bool has_bf16_gemm() {
 
 bool bf16_gemm(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k, const std::uint16_t* a,
                int64_t lda, const std::uint16_t* b, int64_t ldb, float* c, int64_t ldc) {
+  const ForkGate gate;
   const OneThread one;
   const Shelter shelter(m * n * k);
   const Bf16Product* const product =
