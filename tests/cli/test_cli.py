@@ -162,6 +162,12 @@ def test_doctor_reports_and_passes_its_self_test(capsys):
         assert part in out
 
 
+def test_doctor_says_that_an_unknown_instruction_set_is_ignored(capsys, monkeypatch):
+    monkeypatch.setenv("SAMARA_ISA", "v9")
+    assert run(["doctor"]) == 0
+    assert "SAMARA_ISA=v9 is ignored" in capsys.readouterr().out
+
+
 def test_doctor_says_that_an_environment_variable_hides_the_gpus(capsys, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert run(["doctor"]) == 0

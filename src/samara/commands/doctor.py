@@ -15,7 +15,7 @@ __all__ = ["cuda_status", "examine", "version_of"]
 _PACKAGES = ("numpy", "ml_dtypes", "safetensors", "duckdb", "rich", "typer", "matplotlib")
 # The processor features that kernels are chosen by, from old to new.
 _FEATURES = ("avx2", "fma", "f16c", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile")
-_OPTIONAL = {"matplotlib": "samara[plot]"}
+_OPTIONAL = ("matplotlib",)
 
 
 def examine() -> int:
@@ -46,7 +46,7 @@ def _versions() -> bool:
     for package in _PACKAGES:
         version = version_of(package)
         if version is None and package in _OPTIONAL:
-            version = f'missing, optional: pip install "{_OPTIONAL[package]}"'
+            version = f"missing, optional: pip install {package}"
         elif version is None:
             version, complete = f"MISSING: pip install {package}", False
         _line(package, version)
@@ -60,10 +60,19 @@ def _processor() -> None:
     print("processor")
     _line("cpu", name)
     _line("features", " ".join(f for f in _FEATURES if f in flags) or "none of those used")
-    limit = os.environ.get("SAMARA_ISA")
-    _line("kernels", f"x86-64 {_core.chosen_isa()}" + (f" (SAMARA_ISA={limit})" if limit else ""))
+    _line("kernels", f"x86-64 {_core.chosen_isa()}{_limit()}")
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     _line("threads", f"{_core.thread_count()}, for {usable} usable of {os.cpu_count()} cores")
+
+
+def _limit() -> str:
+    """What SAMARA_ISA asks for, where it is set; the core ignores a word it does not know."""
+    wanted = os.environ.get("SAMARA_ISA")
+    if not wanted:
+        return ""
+    if wanted in ("baseline", "v3", "v4"):
+        return f" (SAMARA_ISA={wanted})"
+    return f" (SAMARA_ISA={wanted} is ignored: use baseline, v3 or v4)"
 
 
 def _cpu() -> tuple[str, set[str]]:

@@ -157,7 +157,7 @@ class History:
     def plot(self, path: str | PathLike[str]) -> str:
         """Write the loss curves (and metrics, below) to an image; the suffix picks PNG, SVG or PDF.
 
-        Returns the path written. Needs matplotlib (`pip install "samara[plot]"`); no display is
+        Returns the path written. Needs matplotlib (`pip install matplotlib`); no display is
         needed and no global matplotlib state is changed.
         """
         from samara.train.plot import plot_history

@@ -49,7 +49,7 @@ def _figure(rows: int) -> Any:
     except ImportError as error:
         raise SamaraError(
             "History.plot: matplotlib is not installed. Expected matplotlib 3 or newer. "
-            'Fix: pip install "samara[plot]", or print(history.sparkline()).'
+            "Fix: pip install matplotlib, or print(history.sparkline())."
         ) from error
     figure = Figure(figsize=(7.0, 2.4 + 1.8 * rows), layout="constrained")
     FigureCanvasAgg(figure)
