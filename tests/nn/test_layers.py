@@ -159,6 +159,11 @@ ACTIVATIONS = {
     "ReLU": (nn.ReLU(), lambda x: np.maximum(x, 0)),
     "LeakyReLU": (nn.LeakyReLU(0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
     "ELU": (nn.ELU(1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0)))),
+    "CELU": (nn.CELU(1.5), lambda x: np.where(x > 0, x, 1.5 * np.expm1(np.minimum(x, 0) / 1.5))),
+    "ReLU6": (nn.ReLU6(), lambda x: np.clip(x, 0, 6)),
+    "Hardsigmoid": (nn.Hardsigmoid(), lambda x: np.clip(x + 3, 0, 6) / 6),
+    "Softsign": (nn.Softsign(), lambda x: x / (1 + np.abs(x))),
+    "LogSigmoid": (nn.LogSigmoid(), lambda x: -np.logaddexp(0, -x)),
     "SELU": (
         nn.SELU(),
         lambda x: SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0))),
@@ -207,6 +212,19 @@ def test_activation_by_name():
         nn.activation.get("gleu")
 
 
+@pytest.mark.parametrize("eps", [None, 0.25])
+def test_rms_norm(eps):
+    layer = nn.RMSNorm((2, 3), eps=eps, dtype=samara.float64)
+    layer.weight.data.copy_(samara.arange(6.0).reshape(2, 3))
+    x = np.random.default_rng(3).normal(size=(4, 2, 3))
+    added = np.finfo(np.float64).eps if eps is None else eps
+    scale = np.sqrt(np.mean(x**2, axis=(1, 2), keepdims=True) + added)
+    expected = x / scale * np.arange(6.0).reshape(2, 3)
+    np.testing.assert_allclose(layer(samara.tensor(x)).detach().numpy(), expected, rtol=1e-12)
+    assert list(layer.state_dict()) == ["weight"]
+    assert nn.RMSNorm(3, elementwise_affine=False).weight is None
+
+
 def test_flatten_and_identity():
     assert nn.Flatten()(samara.ones(2, 3, 4)).shape == (2, 12)
     assert nn.Flatten(0, 1)(samara.ones(2, 3, 4)).shape == (6, 4)
@@ -226,6 +244,10 @@ SIGNATURES = {
     "LeakyReLU": "negative_slope=0.01, inplace=False",
     "ELU": "alpha=1.0, inplace=False",
     "SELU": "inplace=False",
+    "CELU": "alpha=1.0, inplace=False",
+    "ReLU6": "inplace=False",
+    "Hardsigmoid": "inplace=False",
+    "RMSNorm": "normalized_shape, eps=None, elementwise_affine=True, device=None, dtype=None",
     "GELU": "approximate='none'",
     "SiLU": "inplace=False",
     "Mish": "inplace=False",

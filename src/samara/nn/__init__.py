@@ -2,19 +2,24 @@
 
 from samara.nn import diagnose, functional, init, utils
 from samara.nn.activation import (
+    CELU,
     ELU,
     GELU,
     SELU,
+    Hardsigmoid,
     Hardswish,
     Hardtanh,
     LeakyReLU,
+    LogSigmoid,
     LogSoftmax,
     Mish,
     ReLU,
+    ReLU6,
     Sigmoid,
     SiLU,
     Softmax,
     Softplus,
+    Softsign,
     Tanh,
 )
 from samara.nn.containers import (
@@ -39,11 +44,12 @@ from samara.nn.loss import (
     SmoothL1Loss,
 )
 from samara.nn.module import Module
-from samara.nn.norm import LayerNorm
+from samara.nn.norm import LayerNorm, RMSNorm
 from samara.nn.parameter import Buffer, Parameter, UninitializedParameter
 from samara.nn.summary import summary
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "SELU",
@@ -54,6 +60,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "HuberLoss",
@@ -63,6 +70,7 @@ __all__ = [
     "LazyLinear",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
     "MSELoss",
     "Mish",
@@ -73,13 +81,16 @@ __all__ = [
     "Parameter",
     "ParameterDict",
     "ParameterList",
+    "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Sequential",
     "SiLU",
     "Sigmoid",
     "SmoothL1Loss",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
     "UninitializedParameter",
     "diagnose",

@@ -11,19 +11,24 @@ from samara.nn.module import Module
 from samara.tensor import Tensor
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "SELU",
+    "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "LeakyReLU",
+    "LogSigmoid",
     "LogSoftmax",
     "Mish",
     "ReLU",
+    "ReLU6",
     "SiLU",
     "Sigmoid",
     "Softmax",
     "Softplus",
+    "Softsign",
     "Tanh",
     "get",
 ]
@@ -120,6 +125,66 @@ class Hardswish(_Inplace):
         return F.hardswish(input)
 
 
+class ReLU6(_Inplace):
+    """y = min(max(x, 0), 6).
+
+    `x: [*S]` -> `[*S]`.
+
+    >>> import samara
+    >>> ReLU6()(samara.zeros(2)).tolist()
+    [0.0, 0.0]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*S]` -> `[*S]`."""
+        return F.relu6(input)
+
+
+class Hardsigmoid(_Inplace):
+    """y = clamp(x + 3, 0, 6) / 6.
+
+    `x: [*S]` -> `[*S]`.
+
+    >>> import samara
+    >>> Hardsigmoid()(samara.zeros(2)).tolist()
+    [0.5, 0.5]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*S]` -> `[*S]`."""
+        return F.hardsigmoid(input)
+
+
+class Softsign(Module):
+    """y = x / (1 + |x|).
+
+    `x: [*S]` -> `[*S]`.
+
+    >>> import samara
+    >>> Softsign()(samara.zeros(2)).tolist()
+    [0.0, 0.0]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*S]` -> `[*S]`."""
+        return F.softsign(input)
+
+
+class LogSigmoid(Module):
+    """y = ln(1 / (1 + e^-x)), without overflow.
+
+    `x: [*S]` -> `[*S]`.
+
+    >>> import samara
+    >>> LogSigmoid()(samara.zeros(2)).tolist()
+    [-0.6931471824645996, -0.6931471824645996]
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*S]` -> `[*S]`."""
+        return F.logsigmoid(input)
+
+
 class Sigmoid(Module):
     """y = 1 / (1 + e^-x).
 
@@ -192,6 +257,30 @@ class ELU(Module):
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
         return F.elu(input, self.alpha)
+
+    def extra_repr(self) -> str:
+        """The factor."""
+        return f"alpha={self.alpha}" + _shown(self.inplace)
+
+
+class CELU(Module):
+    """y = x where x > 0, else alpha (e^(x / alpha) - 1) (Barron, 2017).
+
+    `x: [*S]` -> `[*S]`.
+
+    >>> import samara
+    >>> CELU()(samara.tensor([0.0, 3.0])).tolist()
+    [0.0, 3.0]
+    """
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[*S]` -> `[*S]`."""
+        return F.celu(input, self.alpha)
 
     def extra_repr(self) -> str:
         """The factor."""

@@ -14,11 +14,13 @@ from samara.tensor import Tensor
 __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
     "cross_entropy",
     "dropout",
     "elu",
     "embedding",
     "gelu",
+    "hardsigmoid",
     "hardswish",
     "hardtanh",
     "huber_loss",
@@ -27,16 +29,21 @@ __all__ = [
     "leaky_relu",
     "linear",
     "log_softmax",
+    "logsigmoid",
     "mish",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "relu",
+    "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
     "softmax",
     "softplus",
+    "softsign",
     "tanh",
 ]
 
@@ -68,6 +75,13 @@ silu: TensorFunction = samara.silu
 smooth_l1_loss: TensorFunction = samara.smooth_l1_loss
 softmax: TensorFunction = samara.softmax
 softplus: TensorFunction = samara.softplus
+softsign: TensorFunction = samara.softsign
+celu: TensorFunction = samara.celu
+hardsigmoid: TensorFunction = samara.hardsigmoid
+logsigmoid: TensorFunction = samara.logsigmoid
+one_hot: TensorFunction = samara.one_hot
+relu6: TensorFunction = samara.relu6
+rms_norm: TensorFunction = samara.rms_norm
 tanh: TensorFunction = samara.tanh
 
 
