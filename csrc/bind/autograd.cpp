@@ -412,6 +412,7 @@ class PythonObserver final : public Observer {
   }
   // From any thread: the stack of another thread keeps it, but it does nothing there any more.
   void stop() { active_ = false; }
+  bool active() const override { return active_; }
   void before(const Operation& operation, std::span<Value> values) override {
     if (!active_ || before_.get() == Py_None) return;
     AcquireGil gil;

@@ -85,7 +85,13 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
 
 [[gnu::noinline]] void run_observed(const Operation& operation, std::span<Value> values,
                                     Outputs& outputs) {
-  const Observers observers = *thread_state().observers;
+  Observers*& stack = thread_state().observers;
+  const Observers observers = *stack;
+  std::erase_if(*stack, [](const auto& observer) { return !observer->active(); });
+  if (stack->empty()) {
+    delete std::exchange(stack, nullptr);
+    return run(operation, values, outputs);
+  }
   // An observer's own operations are not observed.
   ObserverPause pause;
   for (const auto& observer : observers) observer->before(operation, values);

@@ -140,6 +140,8 @@ inline std::string_view Call::name() const { return operation.name; }
 class Observer {
  public:
   virtual ~Observer() = default;
+  // False for one that was stopped on another thread: the next call takes it off the stack.
+  virtual bool active() const { return true; }
   virtual void before(const Operation& operation, std::span<Value> values) = 0;
   virtual void after(const Operation& operation, std::span<Value> values,
                      std::span<Tensor> outputs) = 0;
