@@ -212,7 +212,9 @@ void squeeze_forward(Call& call) {
   const Tensor& x = call.tensor(0);
   Dims axes;
   if (call.has(1)) {
-    axes = normalize_axes(call[1].integers(), x.rank(), call.name());
+    // PyTorch's form lets axis 0 and -1 of a 0-d tensor stay, like any axis that is not of size 1.
+    const int rank = x.rank() == 0 && !call.boolean(2) ? 1 : x.rank();
+    axes = normalize_axes(call[1].integers(), rank, call.name());
   } else {
     for (int i = 0; i < x.rank(); ++i)
       if (x.size(i) == 1) axes.push_back(i);

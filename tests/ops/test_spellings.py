@@ -129,3 +129,12 @@ def test_nan_to_num_takes_the_largest_finite_numbers() -> None:
     x = samara.tensor([float("nan"), float("inf"), -float("inf")])
     limits = np.finfo(np.float32)
     np.testing.assert_array_equal(x.nan_to_num().numpy(), [0.0, limits.max, limits.min])
+
+
+def test_squeeze_of_a_scalar() -> None:
+    x = samara.tensor(2.5)
+    assert x.squeeze(0).shape == x.squeeze(-1).shape == samara.squeeze(x, dim=0).shape == ()
+    with pytest.raises(IndexError):
+        x.squeeze(1)
+    with pytest.raises(IndexError):
+        samara.squeeze(x, axis=0)
