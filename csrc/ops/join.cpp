@@ -59,7 +59,11 @@ void concat_forward(Call& call) {
     shape = tensors[0].shape();
     shape[axis] = 0;
   }
-  for (const Tensor& x : tensors) shape[axis] += flat ? x.elements() : x.size(axis);
+  for (const Tensor& x : tensors)
+    if (__builtin_add_overflow(shape[axis], flat ? x.elements() : x.size(axis), &shape[axis]))
+      fail(ErrorKind::memory, call.name(), ": the lengths along axis ", axis,
+           " add up to more than 63 bits hold. Expected a tensor that memory can hold. Fix: join "
+           "smaller tensors.");
   Tensor out = empty(shape, common_dtype(tensors), tensors[0].device());
   int64_t start = 0;
   for (const Tensor& x : tensors) {

@@ -135,3 +135,8 @@ def test_methods():
 def test_bad_arguments(call, error, message):
     with pytest.raises(error, match=message):
         call(samara.ones(3, 2))
+
+
+def test_lengths_that_add_up_beyond_an_integer() -> None:
+    with pytest.raises(samara.errors.SamaraError, match="63 bits"):
+        samara.concat([samara.zeros(2**62, 0)] * 4)
