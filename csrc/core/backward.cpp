@@ -191,6 +191,8 @@ class Walk {
       native->backward(call);
       return;
     }
+    // Recorded only to end the history of what an in-place call overwrote.
+    if (!operation.python_rule && !(native && native->backward)) return;
     if (!operation.python_rule)
       fail(ErrorKind::gradient, "backward: '", operation.name,
            "' has no rule for gradients of gradients. Expected create_graph=False. Fix: leave "

@@ -58,6 +58,8 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
     check_in_place(operation, target, call.records || target.requires_grad());
     call.destination = target;
     call.destination_version = target.version();
+    // Without a gradient, as floor is, the history of what is overwritten ends here.
+    call.records = call.records || (state.grad_enabled && target.requires_grad());
     native.forward(call);
     // Kernels write into another tensor when the target's dtype or aliasing demands it.
     if (call.outputs[0].impl() != target.impl()) {

@@ -434,3 +434,17 @@ def test_a_stale_view_of_a_permuted_result_is_an_error() -> None:
     y.mul_(2)
     with pytest.raises(GradientError, match="contiguous"):
         _ = view.is_leaf
+
+
+@pytest.mark.parametrize("name", ["floor_", "sign_", "round_", "bernoulli_", "normal_", "zero_"])
+def test_an_in_place_operation_without_gradient_ends_the_history(name: str) -> None:
+    x = leaf(0.25, 0.5)
+    y = x * 3
+    getattr(y[1:], name)()
+    y.sum().backward()
+    assert grad_of(x) == [3.0, 0.0]
+    z = leaf(0.25, 0.5)
+    y = z * 0.5
+    getattr(y, name)()
+    (y + z).sum().backward()
+    assert grad_of(z) == [1.0, 1.0]
