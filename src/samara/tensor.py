@@ -686,6 +686,8 @@ def _install() -> None:
         "grad_fn": (_core.grad_fn, "The tape node that made the tensor, or None."),
         "itemsize": (lambda self: self.dtype.itemsize, "Bytes per element."),
         "nbytes": (lambda self: self._elements * self.dtype.itemsize, "Bytes of all elements."),
+        "is_cpu": (lambda self: self.device.type == "cpu", "Whether the tensor is on the CPU."),
+        "is_cuda": (lambda self: self.device.type == "cuda", "Whether it is on a CUDA device."),
         "T": (
             lambda self: self.permute(tuple(reversed(range(self.ndim)))),
             "The axes in reverse order; a view.",

@@ -88,6 +88,7 @@ def test_questions_about_dtypes() -> None:
     assert not samara.zeros(1, dtype=samara.uint8).is_signed()
     assert not samara.zeros(1, dtype=samara.bool).is_signed()
     assert samara.zeros(2, 3).ndimension() == 2
+    assert samara.zeros(1).is_cpu and not samara.zeros(1).is_cuda
 
 
 def test_layer_norm_without_affine_shows_no_bias() -> None:
@@ -138,3 +139,10 @@ def test_squeeze_of_a_scalar() -> None:
         x.squeeze(1)
     with pytest.raises(IndexError):
         samara.squeeze(x, axis=0)
+
+
+@pytest.mark.parametrize("name", ["median", "cumprod", "select"])
+def test_an_axis_of_a_scalar_is_told_apart(name: str) -> None:
+    arguments = (0, 0) if name == "select" else (0,)
+    with pytest.raises(IndexError, match="0-d tensor"):
+        getattr(samara.tensor(1.0), name)(*arguments)

@@ -27,6 +27,11 @@ def _axis(place: str, axis: int, ndim: int) -> int:
         raise DTypeError(
             f"{place}: axis {axis!r} is a {type(axis).__name__}. Expected an int. Fix: pass one."
         )
+    if ndim == 0:
+        raise IndexOutOfRangeError(
+            f"{place}: axis {axis} given for a 0-d tensor. Expected at least one axis. "
+            "Fix: use x.reshape(1)."
+        )
     if not -ndim <= axis < ndim:
         raise IndexOutOfRangeError(
             f"{place}: axis {axis} is out of range for a tensor with {ndim} axes. "
