@@ -54,6 +54,13 @@ void note_write(const Tensor& x) {
   storage.last_write.store(&place);
 }
 
+Tensor on_device(const Tensor& x, Device device) {
+  if (x.device() == device) return x;
+  static const NativeCall transfer("transfer");
+  const GradMode off(false);
+  return transfer(x, device);
+}
+
 }  // namespace
 
 bool optimizer_supports(const Tensor& x) {
@@ -212,7 +219,7 @@ void FusedOptimizer::make_state(Slot& slot, int which, double value) {
          "parameters.");
   if (state.dtype() == dtype && state.device() == parameter.device()) return;
   Tensor converted = empty(parameter.shape(), dtype, parameter.device());
-  copy_into(converted, state);
+  copy_into(converted, on_device(state, parameter.device()));
   state = std::move(converted);
 }
 
@@ -308,7 +315,7 @@ void FusedOptimizer::set_state(int64_t index, int64_t steps, const std::vector<T
   for (size_t k = 0; k < state.size() && k < kOptimizerStates; ++k) {
     if (!state[k]) continue;
     copies[k] = empty(parameter.shape(), state_dtype(parameter.dtype()), parameter.device());
-    copy_into(copies[k], state[k]);
+    copy_into(copies[k], on_device(state[k], parameter.device()));
   }
   slot.state = std::move(copies);
   slot.steps = steps;
