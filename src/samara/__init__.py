@@ -1,4 +1,4 @@
-"""Samara: fit, inspect, track, reproduce, export and serve numeric models, in one small package.
+"""Samara: fit numeric models from arrays and tables, and see whether they learn.
 
 >>> x = samara.tensor([1.0, 2.0, 3.0], requires_grad=True)
 >>> (x * x).sum().backward()
