@@ -219,7 +219,7 @@ def isin(x: Tensor, elements: Tensor, *, invert: bool = False) -> Tensor:
     x: [*S] real -> [*S]. Raises DTypeError for complex numbers.
     Source: PyTorch, `torch.nan_to_num`.
 
-    >>> samara.nan_to_num(samara.tensor([float("nan"), 1.0])).tolist()
+    >>> samara.nan_to_num(samara.tensor([samara.nan, 1.0])).tolist()
     [0.0, 1.0]
     """,
     ref=lambda x, nan=0.0, posinf=None, neginf=None: np.where(
