@@ -269,6 +269,10 @@ PyObject* reinterpret_dtype(PyObject*, PyObject* arguments) {
       fail(ErrorKind::dtype, "view: a ", name(x.dtype()),
            " tensor cannot be seen as that dtype. Expected a dtype of ", itemsize(x.dtype()),
            " bytes. Fix: use x.to(dtype) to convert the values.");
+    if (dtype == DType::boolean && x.dtype() != DType::boolean)
+      fail(ErrorKind::dtype, "view: a ", name(x.dtype()),
+           " tensor cannot be seen as bool, whose bytes are 0 or 1. Expected another dtype. Fix: "
+           "compare, e.g. x != 0.");
     return wrap(alias_as(x, dtype));
   });
 }

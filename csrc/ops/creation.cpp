@@ -185,7 +185,9 @@ void full_forward(Call& call) {
 // empty(shape, dtype, device)
 void empty_forward(Call& call) {
   const DType dtype = call.has(1) ? call[1].dtype() : default_dtype();
-  call.output(empty(call[0].integers(), dtype, device_of(call[2])));
+  // A byte that is neither 0 nor 1 is no bool.
+  call.output(dtype == DType::boolean ? zeros(call[0].integers(), dtype, device_of(call[2]))
+                                      : empty(call[0].integers(), dtype, device_of(call[2])));
 }
 
 void check_real_numbers(const Call& call, int count) {

@@ -144,7 +144,7 @@ void count_kernel(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
     for (int64_t start = begin; start < end; start += 128) {
       const int64_t stop = std::min(start + 128, end);
       uint8_t some = 0;
-      for (int64_t i = start; i < stop; ++i) some = static_cast<uint8_t>(some + mask[i]);
+      for (int64_t i = start; i < stop; ++i) some = static_cast<uint8_t>(some + (mask[i] != 0));
       total += some;
     }
     counts[begin / kMaskBlock] = total;
@@ -174,7 +174,7 @@ void places_kernel(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
     int64_t* flat = places;  // the first row holds flat positions until they are taken apart
     for (int64_t i = begin, k = first; k < last && i < end; ++i) {
       flat[k] = i;
-      k += value[i];
+      k += value[i] != 0;
     }
     if (rank == 1) return;
     for (int64_t j = first; j < last; ++j) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copyreg
+import math
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -12,7 +13,7 @@ import numpy as np
 import samara._core as _core
 from samara._core import Device, DType, Tensor
 from samara.device import current_device, resolve
-from samara.dtypes import from_numpy_dtype
+from samara.dtypes import ALL, from_numpy_dtype, to_numpy_dtype
 from samara.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
 
 __all__ = ["Tensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "index_array", "tensor"]
@@ -527,16 +528,23 @@ def _dlpack_device(self: Tensor) -> tuple[int, int]:
     return (1, 0)
 
 
-def _rebuild(array: np.ndarray[Any, Any], bfloat16: bool, requires_grad: bool) -> Tensor:
-    if not isinstance(array, np.ndarray):
-        raise DTypeError(
-            f"pickle: a {type(array).__name__} stands where the values are. Expected a NumPy "
-            "array. Fix: the file is damaged; write it again."
+def _rebuild(data: Any, dtype: str, shape: tuple[int, ...], requires_grad: bool) -> Tensor:
+    kind = next((known for known in ALL if known.name == dtype), None)
+    sizes = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
+    if (
+        kind is None
+        or not sizes
+        or not isinstance(data, bytes)
+        or len(data) != math.prod(shape) * kind.itemsize
+    ):
+        raise ArgumentError(
+            f"pickle: a {type(data).__name__} stands for a {dtype!r} tensor of shape {shape!r}. "
+            "Expected as many bytes as its elements have. Fix: the file is damaged; write it again."
         )
-    _check_array(array, "pickle")
-    x = _share(_native(array))
-    if bfloat16:
-        x = _core.reinterpret(x, _core.bfloat16)
+    bits = _core.uint16 if kind is _core.bfloat16 else kind
+    x = _share(np.array(np.ndarray(shape, to_numpy_dtype(bits), data)))
+    if bits is not kind:
+        x = _core.reinterpret(x, kind)
     x.requires_grad = requires_grad
     return x
 
@@ -548,20 +556,19 @@ def _reduce(self: Tensor, _protocol: Any) -> Any:
             "pickle: the tensor is the result of an operation with gradients. Expected a leaf. "
             "Fix: pickle x.detach()."
         )
-    bits = self.dtype is _core.bfloat16
     x = self.detach()
-    array = np.array(memoryview(_core.reinterpret(x, _core.uint16) if bits else x), order="C")
+    bits = _core.reinterpret(x, _core.uint16) if x.dtype is _core.bfloat16 else x
+    content = (memoryview(bits).tobytes(), self.dtype.name, self.shape)
     if type(self) is Tensor:
-        return _rebuild, (array, bits, self.requires_grad)
+        return _rebuild, (*content, self.requires_grad)
     # Subclasses are made around a plain tensor and may carry attributes.
     state = self.__dict__ if hasattr(self, "__dict__") else None
-    return _rebuild_subclass, (type(self), array, bits, self.requires_grad, state)
+    return _rebuild_subclass, (type(self), content, self.requires_grad, state)
 
 
-def _rebuild_subclass(
-    kind: Any, array: np.ndarray[Any, Any], bfloat16: bool, requires_grad: bool, state: Any
-) -> Any:
-    x = Tensor.__new__(kind, _rebuild(array, bfloat16, False))
+def _rebuild_subclass(kind: Any, content: Any, requires_grad: bool, state: Any) -> Any:
+    data, dtype, shape = content
+    x = Tensor.__new__(kind, _rebuild(data, dtype, shape, False))
     x.requires_grad = requires_grad
     if state:
         x.__dict__.update(state)

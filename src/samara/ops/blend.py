@@ -9,6 +9,7 @@ import numpy as np
 
 from samara._core import DType
 from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.arithmetic import divide
 from samara.ops.manipulation import _axes
 from samara.ops.matmul import matmul
 from samara.ops.pointwise import ORDERED
@@ -81,7 +82,7 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> T
 )
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     _check("addcdiv", tensor1, NUMERIC, "numbers")
-    quotient = tensor1 / tensor2
+    quotient: Tensor = divide(tensor1, tensor2)
     return x + (quotient if value == 1 else quotient * value)
 
 
