@@ -383,9 +383,11 @@ void as_strided_forward(Call& call) {
   // Steps that nobody takes may be of any size, and must not overflow later.
   constexpr int64_t kLongest = int64_t{1} << 40;
   Dims strides = call[2].integers();
+  const bool empty = element_count(shape) == 0;
   for (int i = 0; i < shape.size(); ++i)
-    if (shape[i] <= 1 && (strides[i] > kLongest || strides[i] < -kLongest)) strides[i] = 1;
-  const int64_t start = x.offset() + (element_count(shape) == 0 ? 0 : offset);
+    if ((shape[i] <= 1 || empty) && (strides[i] > kLongest || strides[i] < -kLongest))
+      strides[i] = 1;
+  const int64_t start = x.offset() + (empty ? 0 : offset);
   call.output(alias(x, shape, strides, start));
 }
 void as_strided_backward(BackwardCall& call) {
