@@ -83,7 +83,7 @@ pytest: dev $(VENV)/.test-packages # the tests alone; PYTEST_ARGS chooses among 
 	@$(BIN)/python -m pytest -n $(JOBS) $(PYTEST_ARGS)
 
 # The sanitizers' runtimes must be in the process before Python; oneDNN and Python leak by design.
-ASAN_TESTS ?= tests/core tests/ops
+ASAN_TESTS ?= tests/core tests/autograd tests/ops tests/optim
 library = $$($${CXX:-c++} -print-file-name=$(1))
 asan: $(VENV)/.linked $(VENV)/.test-packages ## run the tests of the core under AddressSanitizer and UBSan
 	@test -f build/asan/build.ninja || $(CONFIGURE) -B build/asan -DCMAKE_BUILD_TYPE=RelWithDebInfo \
@@ -93,8 +93,8 @@ asan: $(VENV)/.linked $(VENV)/.test-packages ## run the tests of the core under 
 	@cp -R src/samara build/asan/site/samara
 	@rm -rf build/asan/site/samara/_core*.so build/asan/site/samara/lib
 	@$(BIN)/cmake --install build/asan --prefix build/asan/site --component samara > /dev/null
-	@PYTHONPATH=build/asan/site LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so.6)" \
-	ASAN_OPTIONS=detect_leaks=0:log_path=$(abspath build/asan/report) \
+	@PYTHONPATH=$(abspath build/asan/site) LD_PRELOAD="$(call library,libasan.so) $(call library,libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1:log_path=$(abspath build/asan/report) \
 	UBSAN_OPTIONS=print_stacktrace=1:log_path=$(abspath build/asan/report) \
 	  $(PY) -m pytest -p no:cacheprovider -n $(JOBS) $(wildcard $(ASAN_TESTS)) || \
 	  { cat build/asan/report.* 2>/dev/null; exit 1; }
