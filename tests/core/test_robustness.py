@@ -549,6 +549,7 @@ def test_signals_during_kernels_leave_the_heap_alone() -> None:
     assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
 
 
+@pytest.mark.skipif(SANITIZED, reason="the sanitizer's allocator may be locked across a fork")
 def test_children_of_fork_while_another_thread_differentiates() -> None:
     done = run("-c", FORKED)
     assert done.stdout == f"{[0] * 10}\n", done.stderr
