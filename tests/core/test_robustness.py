@@ -42,7 +42,7 @@ _core.register_host_backed_device(HOST)
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 
 
-def run(*arguments: str, timeout: float = 3600) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
