@@ -4,6 +4,7 @@ namespace samara::bind {
 namespace {
 
 PyObject* exception_class(ErrorKind kind) {
+  PyErr_Clear();  // what a failed conversion left: the typed error takes its place
   const Owned module(PyImport_ImportModule("samara.errors"));
   if (!module) return nullptr;
   const Owned classes(PyObject_GetAttrString(module.get(), "BY_KIND"));
