@@ -237,9 +237,9 @@ def test_numbers_that_do_not_fit() -> None:
 
 
 def test_a_failed_conversion_leaves_nothing_behind() -> None:
-    for given in (samara.ones(1, dtype=samara.complex64), 1j, "1"):
+    for wrong in (samara.ones(1, dtype=samara.complex64), 1j, "1"):
         with pytest.raises(DTypeError, match="Expected a float"):
-            samara.leaky_relu(samara.ones(2), given)
+            samara.leaky_relu(samara.ones(2), wrong)
 
 
 def test_lists_that_hold_themselves_or_nest_too_deep() -> None:
