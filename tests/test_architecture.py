@@ -64,7 +64,7 @@ CPP_LAYERS: dict[str, set[str]] = {
 
 # Libraries, and the only files that see them.
 CPP_LIBRARIES = {
-    r"oneapi/|dnnl|omp\.h": r"cpu/onednn\.(cpp|h)",
+    r"oneapi/|dnnl|omp\.h": r"cpu/onednn\w*\.(cpp|h)",
     r"Python\.h|structmember\.h|nanobind/": r"bind/",
 }
 
@@ -83,6 +83,7 @@ INTERNAL = {
     "randint": "a part of samara.randint",
     "random_bits": "a part of samara.random_bits",
     "randperm": "a part of samara.randperm",
+    "reorder": "an image brought into another memory order, seen by observers",
     "set_view": "what an in-place write through a view puts on the tape",
     "split_with_sizes": "a part of samara.split and chunk",
     "transfer": "x.to(device)",

@@ -99,6 +99,23 @@ Tensor from_storage(StorageRef storage, const Dims& shape, const Dims& strides, 
   return Tensor(impl);
 }
 
+bool is_dense(const Tensor& x) {
+  if (x.is_contiguous()) return true;
+  int64_t span = 1;
+  for (int i = 0; i < x.rank(); ++i) {
+    if (x.size(i) == 1) continue;
+    if (x.stride(i) <= 0) return false;
+    span += (x.size(i) - 1) * x.stride(i);
+  }
+  return span == x.elements() && !has_internal_overlap(x);
+}
+
+Tensor empty_laid_out_like(const Tensor& like, DType dtype) {
+  const Tensor flat = empty(like.shape(), dtype, like.device());
+  if (like.is_contiguous() || !is_dense(like)) return flat;
+  return alias(flat, like.shape(), like.strides(), 0);
+}
+
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset) {
   if (!x.impl()->storage) x.address();  // fails: there is nothing to show
   static_cast<void>(x.address());       // fails for a shape without data

@@ -107,6 +107,11 @@ class Tensor {
 Tensor empty(const Dims& shape, DType dtype, Device device = {});
 inline Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device()); }
 
+// Whether x's elements fill one run of memory, in whatever order.
+bool is_dense(const Tensor& x);
+// Not filled; in the memory order of a dense `like`, row-major otherwise.
+Tensor empty_laid_out_like(const Tensor& like, DType dtype);
+
 // Another view of the same storage; nothing is checked and no gradient flows.
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset);
 inline Tensor alias(const Tensor& x) { return alias(x, x.shape(), x.strides(), x.offset()); }

@@ -1,4 +1,7 @@
 // Casts between all dtypes, and selection by a condition.
+#include <algorithm>
+#include <cstring>
+
 #include "ops/pointwise_loop_templates.h"
 
 namespace samara::SAMARA_ISA {
@@ -117,6 +120,63 @@ void select_loop(char* const* pointers, const int64_t* strides, int64_t n) {
                                     : *reinterpret_cast<const T*>(pointers[3] + i * strides[3]);
 }
 
+// A square block of vectors, transposed by exchanging halves, quarters, ... of pairs of rows.
+template <class T>
+struct Block {
+  static constexpr int lanes = 32 / sizeof(T);
+  typedef T Vector __attribute__((vector_size(32)));
+  Vector rows[lanes];
+
+  template <int distance>
+  void exchange() {
+    Vector even, odd;
+    for (int lane = 0; lane < lanes; ++lane) {
+      const bool high = lane & distance;
+      even[lane] = static_cast<T>(high ? lanes + lane - distance : lane);
+      odd[lane] = static_cast<T>(high ? lanes + lane : lane + distance);
+    }
+    for (int i = 0; i < lanes; ++i) {
+      if (i & distance) continue;
+      const Vector a = rows[i], b = rows[i + distance];
+      rows[i] = __builtin_shuffle(a, b, even);
+      rows[i + distance] = __builtin_shuffle(a, b, odd);
+    }
+    if constexpr (distance * 2 < lanes) exchange<distance * 2>();
+  }
+};
+
+template <class T>
+void transpose_loop(char* target, int64_t target_row, const char* source, int64_t source_column,
+                    int64_t rows, int64_t columns) {
+  const int64_t size = sizeof(T);
+  const auto plain = [&](int64_t r_begin, int64_t r_end, int64_t c_begin, int64_t c_end) {
+    for (int64_t r = r_begin; r < r_end; ++r)
+      for (int64_t c = c_begin; c < c_end; ++c)
+        *reinterpret_cast<T*>(target + r * target_row + c * size) =
+            *reinterpret_cast<const T*>(source + r * size + c * source_column);
+  };
+  if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
+    constexpr int n = Block<T>::lanes;
+    const int64_t whole_rows = rows / n * n, whole_columns = columns / n * n;
+    for (int64_t r = 0; r < whole_rows; r += n)
+      for (int64_t c = 0; c < whole_columns; c += n) {
+        Block<T> block;
+        for (int i = 0; i < n; ++i)
+          std::memcpy(&block.rows[i], source + r * size + (c + i) * source_column, 32);
+        block.template exchange<1>();
+        for (int i = 0; i < n; ++i)
+          std::memcpy(target + (r + i) * target_row + c * size, &block.rows[i], 32);
+      }
+    plain(0, whole_rows, whole_columns, columns);
+    plain(whole_rows, rows, 0, columns);
+  } else {
+    constexpr int64_t step = 16;
+    for (int64_t r = 0; r < rows; r += step)
+      for (int64_t c = 0; c < columns; c += step)
+        plain(r, std::min(r + step, rows), c, std::min(c + step, columns));
+  }
+}
+
 template <class To, class... From>
 constexpr void fill_row(ConvertLoop (&row)[kDTypeCount]) {
   int index = 0;
@@ -134,6 +194,11 @@ constexpr ConvertKernels make() {
   kernels.select[2] = select_loop<uint32_t>;
   kernels.select[3] = select_loop<uint64_t>;
   kernels.select[4] = select_loop<Wide>;
+  kernels.transpose[0] = transpose_loop<uint8_t>;
+  kernels.transpose[1] = transpose_loop<uint16_t>;
+  kernels.transpose[2] = transpose_loop<uint32_t>;
+  kernels.transpose[3] = transpose_loop<uint64_t>;
+  kernels.transpose[4] = transpose_loop<Wide>;
   return kernels;
 }
 

@@ -35,6 +35,46 @@ const ConvertKernels& convert_kernels() {
 
 namespace {
 
+int size_class(int64_t item) {
+  return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4;
+}
+
+// A copy whose dense axes differ: in square blocks, so that both sides touch whole cache lines.
+// False where the operands do not lie so; nothing is written then.
+bool copy_transposed(const StridedOperands& walk, int64_t item) {
+  const int last = walk.rank - 1;
+  if (walk.rank < 2 || walk.strides[last][0] != item) return false;
+  int across = -1;
+  for (int axis = 0; axis < last; ++axis)
+    if (walk.strides[axis][1] == item) across = axis;
+  if (across < 0) return false;
+  constexpr int64_t most_rows = 64;
+  const int64_t rows = walk.sizes[across], columns = walk.sizes[last];
+  // Blocks of about one tile's elements.
+  const int64_t step = std::clamp<int64_t>(kPointwiseGrain / columns / 16 * 16, 16, most_rows);
+  const int64_t blocks = (rows - 1) / step + 1;
+  int64_t outer = 1;
+  for (int axis = 0; axis < last; ++axis)
+    if (axis != across) outer *= walk.sizes[axis];
+  const TransposeLoop loop = convert_kernels().transpose[size_class(item)];
+  parallel_tiles(outer * blocks, [&](int64_t tile) {
+    const int64_t row = tile % blocks * step;
+    char* target = walk.pointers[0] + row * walk.strides[across][0];
+    const char* source = walk.pointers[1] + row * item;
+    int64_t rest = tile / blocks;
+    for (int axis = last - 1; axis >= 0; --axis) {
+      if (axis == across) continue;
+      const int64_t index = rest % walk.sizes[axis];
+      rest /= walk.sizes[axis];
+      target += index * walk.strides[axis][0];
+      source += index * walk.strides[axis][1];
+    }
+    loop(target, walk.strides[across][0], source, walk.strides[last][1],
+         std::min(step, rows - row), columns);
+  });
+  return true;
+}
+
 void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   const Tensor& target = outputs[0];
   const Tensor& source = inputs[0];
@@ -48,6 +88,7 @@ void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
       convert_kernels()
           .cast[static_cast<size_t>(target.dtype())][static_cast<size_t>(source.dtype())];
   const bool same = target.dtype() == source.dtype();
+  if (same && copy_transposed(walk, item)) return;
   for_each_run(walk, [&](char* const* pointers, const int64_t* strides, int64_t n) {
     if (same && strides[0] == item && strides[1] == item)
       std::memmove(pointers[0], pointers[1], static_cast<size_t>(n * item));
@@ -81,10 +122,6 @@ void fill_cpu(TensorSpan outputs, TensorSpan, const FillAttributes& attributes) 
   });
 }
 const KernelSlot<FillAttributes> fill_kernel("fill", fill_cpu);
-
-int size_class(int64_t item) {
-  return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4;
-}
 
 void where_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   const Tensor& output = outputs[0];
@@ -228,7 +265,7 @@ void copy_into(const Tensor& destination, const Tensor& source) {
 
 Tensor cast(const Tensor& x, DType dtype) {
   if (x.dtype() == dtype) return x;
-  const Tensor converted = empty(x.shape(), dtype, x.device());
+  const Tensor converted = empty_laid_out_like(x, dtype);
   copy_kernel(converted, {x}, {});
   return converted;
 }
@@ -356,7 +393,13 @@ const Register transfer_registered({.name = "transfer",
                                     .backward = transfer_backward,
                                     .backward_records = true});
 
-void clone_forward(Call& call) { call.output(clone(call.tensor(0))); }
+// Keeps the layout of a dense tensor.
+void clone_forward(Call& call) {
+  const Tensor& x = call.tensor(0);
+  const Tensor copy = empty_laid_out_like(x, x.dtype());
+  copy_kernel(copy, {x}, {});
+  call.output(copy);
+}
 void identity_backward(BackwardCall& call) { call.set(0, call.gradient()); }
 const Register clone_registered({.name = "clone",
                                  .forward = clone_forward,

@@ -216,21 +216,9 @@ DType output_dtype(const Functor& functor, DType dtype) {
 }
 
 // An output laid out like a dense but permuted input keeps all loops contiguous.
-bool is_dense(const Tensor& x) {
-  int64_t span = 1;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (x.size(i) == 1) continue;
-    if (x.stride(i) <= 0) return false;
-    span += (x.size(i) - 1) * x.stride(i);
-  }
-  return span == x.elements();
-}
-
 Tensor pointwise_result(const Call& call, const Dims& shape, DType dtype, const Tensor& like) {
-  if (!call.destination && !like.is_contiguous() && like.shape() == shape && is_dense(like)) {
-    const Tensor flat = empty(shape, dtype, like.device());
-    return alias(flat, shape, like.strides(), 0);
-  }
+  if (!call.destination && !like.is_contiguous() && like.shape() == shape)
+    return empty_laid_out_like(like, dtype);
   return result(call, shape, dtype, like.device());
 }
 
@@ -268,7 +256,7 @@ void unary_backward(BackwardCall& call) {
     attributes.parameters[static_cast<size_t>(i - 1)] = call[i].real();
   const Tensor x = functor.reads_x ? cast(call.tensor(0), dtype) : g;
   const Tensor& y = functor.reads_y ? call.output() : g;
-  const Tensor gradient = empty(g.shape(), dtype, g.device());
+  const Tensor gradient = empty_laid_out_like(x, dtype);
   pointwise_kernel(gradient, {g, x, y}, attributes);
   call.set(0, gradient);
 }
@@ -377,7 +365,7 @@ Tensor binary_gradient(BackwardCall& call, const Functor& functor, int input) {
   const Tensor& g = call.gradient();
   if (passes_gradient(functor, input)) return g;
   PointwiseAttributes attributes{.functor = &functor, .input = input, .dtype = g.dtype()};
-  const Tensor gradient = empty(g.shape(), g.dtype(), g.device());
+  const Tensor gradient = empty_laid_out_like(g, g.dtype());
   const Value& a = call[0];
   const Value& b = call[1];
   const Tensor& y = functor.reads_y ? call.output() : g;

@@ -24,10 +24,16 @@ struct PointwiseKernels {
 using ConvertLoop = void (*)(char* target, int64_t target_stride, const char* source,
                              int64_t source_stride, int64_t n);
 using SelectLoop = void (*)(char* const* pointers, const int64_t* strides, int64_t n);
+// Copies `rows` times `columns` elements; the target's rows are `target_row` bytes apart and dense,
+// the source's columns `source_column` bytes apart and dense.
+using TransposeLoop = void (*)(char* target, int64_t target_row, const char* source,
+                               int64_t source_column, int64_t rows, int64_t columns);
 
 struct ConvertKernels {
   ConvertLoop cast[kDTypeCount][kDTypeCount];  // [to][from]
-  SelectLoop select[5];  // result, condition, a, b for element sizes 1, 2, 4, 8, 16
+  // For element sizes 1, 2, 4, 8, 16.
+  SelectLoop select[5];  // result, condition, a, b
+  TransposeLoop transpose[5];
 };
 
 // Tables in the order of the lists in activation.h.
