@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/autograd.h"
+#include "core/derived.h"
 
 namespace samara {
 namespace {
@@ -14,6 +15,7 @@ TensorImpl* new_impl() { return new (Recycler<TensorImpl>::allocate()) TensorImp
 }  // namespace
 
 void Storage::destroy(Storage* storage) {
+  delete storage->derived.load(std::memory_order_relaxed);
   if (storage->release_borrowed) {
     storage->release_borrowed(storage->borrow_context);
   } else if (storage->data) {
@@ -99,21 +101,27 @@ Tensor from_storage(StorageRef storage, const Dims& shape, const Dims& strides, 
   return Tensor(impl);
 }
 
-bool is_dense(const Tensor& x) {
-  if (x.is_contiguous()) return true;
-  int64_t span = 1;
-  for (int i = 0; i < x.rank(); ++i) {
-    if (x.size(i) == 1) continue;
-    if (x.stride(i) <= 0) return false;
-    span += (x.size(i) - 1) * x.stride(i);
-  }
-  return span == x.elements() && !has_internal_overlap(x);
-}
-
 Tensor empty_laid_out_like(const Tensor& like, DType dtype) {
   const Tensor flat = empty(like.shape(), dtype, like.device());
-  if (like.is_contiguous() || !is_dense(like)) return flat;
-  return alias(flat, like.shape(), like.strides(), 0);
+  if (like.is_contiguous()) return flat;
+  // Axes from the innermost out; those of size 1 have no say and stay where they are.
+  Dims order;
+  for (int axis = like.rank() - 1; axis >= 0; --axis) {
+    if (like.size(axis) != 1 && like.stride(axis) <= 0) return flat;
+    int place = order.size();
+    while (place > 0 && like.size(axis) != 1 && like.size(static_cast<int>(order[place - 1])) != 1 &&
+           like.stride(static_cast<int>(order[place - 1])) > like.stride(axis))
+      --place;
+    order.insert(place, axis);
+  }
+  Dims strides = like.shape();
+  int64_t step = 1;
+  for (int i = 0; i < order.size(); ++i) {
+    const int axis = static_cast<int>(order[i]);
+    strides[axis] = step;
+    step *= std::max<int64_t>(like.size(axis), 1);
+  }
+  return alias(flat, like.shape(), strides, 0);
 }
 
 Tensor alias(const Tensor& x, const Dims& shape, const Dims& strides, int64_t offset) {

@@ -14,6 +14,7 @@
 namespace samara {
 
 struct AutogradMeta;
+class DerivedForms;
 
 // A block of memory on one device, shared by all views of it.
 struct Storage : ReferenceCounted {
@@ -29,10 +30,31 @@ struct Storage : ReferenceCounted {
   // "file.py:12" of the last in-place operation on memory that a backward pass wanted unchanged.
   std::atomic<bool> saved_for_backward{false};
   std::atomic<const std::string*> last_write{nullptr};  // lives as long as the process
+  // Arrays of others that show this memory and may write to it, and how many have ended.
+  std::atomic<uint32_t> outside_views{0}, outside_writes{0};
+  std::atomic<DerivedForms*> derived{nullptr};  // owned; see core/derived.h
 
   static void destroy(Storage* storage);
 };
 using StorageRef = Reference<Storage>;
+
+// Keeps a storage alive for an array outside that shows it.
+class OutsideView {
+ public:
+  explicit OutsideView(StorageRef storage) : storage_(std::move(storage)) {
+    if (storage_) storage_->outside_views.fetch_add(1);
+  }
+  ~OutsideView() {
+    if (!storage_) return;
+    storage_->outside_writes.fetch_add(1);
+    storage_->outside_views.fetch_sub(1);
+  }
+  OutsideView(const OutsideView&) = delete;
+  OutsideView& operator=(const OutsideView&) = delete;
+
+ private:
+  StorageRef storage_;
+};
 
 StorageRef allocate_storage(size_t bytes, Device device);
 StorageRef borrow_storage(void* data, size_t bytes, Device device, void (*release)(void*),
@@ -107,9 +129,8 @@ class Tensor {
 Tensor empty(const Dims& shape, DType dtype, Device device = {});
 inline Tensor empty_like(const Tensor& x) { return empty(x.shape(), x.dtype(), x.device()); }
 
-// Whether x's elements fill one run of memory, in whatever order.
-bool is_dense(const Tensor& x);
-// Not filled; in the memory order of a dense `like`, row-major otherwise.
+// Not filled; its axes lie in memory in the same order as those of `like`. Row-major where that one
+// repeats elements or runs backwards.
 Tensor empty_laid_out_like(const Tensor& like, DType dtype);
 
 // Another view of the same storage; nothing is checked and no gradient flows.

@@ -3,6 +3,7 @@
 
 #include "core/operation.h"
 #include "ops/basic.h"
+#include "ops/image.h"
 
 namespace samara {
 namespace {
@@ -64,7 +65,12 @@ void concat_forward(Call& call) {
       fail(ErrorKind::memory, call.name(), ": the lengths along axis ", axis,
            " add up to more than 63 bits hold. Expected a tensor that memory can hold. Fix: join "
            "smaller tensors.");
-  Tensor out = empty(shape, common_dtype(tensors), tensors[0].device());
+  bool channels_last = !flat;
+  for (const Tensor& x : tensors)
+    channels_last = channels_last && image_order(x) == ImageOrder::channels_last;
+  Tensor out =
+      empty_image(shape, common_dtype(tensors), tensors[0].device(),
+                  channels_last ? ImageOrder::channels_last : ImageOrder::channels_first);
   int64_t start = 0;
   for (const Tensor& x : tensors) {
     const int64_t length = flat ? x.elements() : x.size(axis);

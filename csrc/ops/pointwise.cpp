@@ -215,7 +215,7 @@ DType output_dtype(const Functor& functor, DType dtype) {
                                            : dtype;
 }
 
-// An output laid out like a dense but permuted input keeps all loops contiguous.
+// An output laid out like a permuted input keeps all loops contiguous.
 Tensor pointwise_result(const Call& call, const Dims& shape, DType dtype, const Tensor& like) {
   if (!call.destination && !like.is_contiguous() && like.shape() == shape)
     return empty_laid_out_like(like, dtype);
@@ -256,7 +256,7 @@ void unary_backward(BackwardCall& call) {
     attributes.parameters[static_cast<size_t>(i - 1)] = call[i].real();
   const Tensor x = functor.reads_x ? cast(call.tensor(0), dtype) : g;
   const Tensor& y = functor.reads_y ? call.output() : g;
-  const Tensor gradient = empty_laid_out_like(x, dtype);
+  const Tensor gradient = empty_laid_out_like(functor.reads_x ? x : y, dtype);
   pointwise_kernel(gradient, {g, x, y}, attributes);
   call.set(0, gradient);
 }
