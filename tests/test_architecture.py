@@ -80,6 +80,7 @@ INTERNAL = {
     "full": "a part of samara.full, zeros and ones",
     "linspace": "a part of samara.linspace",
     "normal": "a part of samara.normal and randn",
+    "pad_adjoint": "gradient of pad",
     "randint": "a part of samara.randint",
     "random_bits": "a part of samara.random_bits",
     "randperm": "a part of samara.randperm",

@@ -34,6 +34,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "pad",
     "relu",
     "relu6",
     "rms_norm",
@@ -68,6 +69,7 @@ log_softmax: TensorFunction = samara.log_softmax
 mish: TensorFunction = samara.mish
 mse_loss: TensorFunction = samara.mse_loss
 nll_loss: TensorFunction = samara.nll_loss
+pad: TensorFunction = samara.pad
 relu: TensorFunction = samara.relu
 selu: TensorFunction = samara.selu
 sigmoid: TensorFunction = samara.sigmoid
