@@ -69,8 +69,8 @@ bool copy_transposed(const StridedOperands& walk, int64_t item) {
       target += index * walk.strides[axis][0];
       source += index * walk.strides[axis][1];
     }
-    loop(target, walk.strides[across][0], source, walk.strides[last][1],
-         std::min(step, rows - row), columns);
+    loop(target, walk.strides[across][0], source, walk.strides[last][1], std::min(step, rows - row),
+         columns);
   });
   return true;
 }
@@ -342,7 +342,9 @@ void where_backward(BackwardCall& call) {
 const Register where_registered(
     {.name = "where", .forward = where_forward, .backward = where_backward, .saved_inputs = 0b001});
 
-// astype(x, dtype, copy = false): with copy, new memory also where the dtype stays.
+const NativeCall transfer("transfer");
+
+// astype(x, dtype, copy = false, device): with copy, new memory also where the dtype stays.
 void astype_forward(Call& call) {
   const Tensor& x = call.tensor(0);
   const bool asked = call.values.size() > 2;  // by a user: gradients are cast as they come
@@ -351,14 +353,19 @@ void astype_forward(Call& call) {
     fail(ErrorKind::dtype, "astype: a ", name(x.dtype()), " tensor cannot become ",
          name(call[1].dtype()), ". Expected a complex dtype. Fix: take x.real or abs(x) first.");
   const Tensor converted = cast(x, call[1].dtype());
-  if (converted.impl() != x.impl())
+  const bool moves = call.values.size() > 3 && !call[3].is_none() && call[3].device() != x.device();
+  if (moves)
+    call.output(transfer(converted, call[3].device()));
+  else if (converted.impl() != x.impl())
     call.output(converted);
   else
     call.output(asked && call.boolean(2) ? clone(x) : alias(x));
 }
 const NativeCall astype("astype");
 void astype_backward(BackwardCall& call) {
-  call.set(0, astype(call.gradient(), call.tensor(0).dtype()));
+  const Tensor gradient = astype(call.gradient(), call.tensor(0).dtype());
+  const Device device = call.tensor(0).device();
+  call.set(0, gradient.device() == device ? gradient : transfer(gradient, device));
 }
 const Register astype_registered({.name = "astype",
                                   .forward = astype_forward,
@@ -384,7 +391,6 @@ void transfer_forward(Call& call) {
   }
   call.output(copy);
 }
-const NativeCall transfer("transfer");
 void transfer_backward(BackwardCall& call) {
   call.set(0, transfer(call.gradient(), call.tensor(0).device()));
 }

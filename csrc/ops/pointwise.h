@@ -458,7 +458,7 @@ struct Sign : Step {  // x / |x| of a complex number
       const auto length = Hypot::forward(a / large, b / large);
       return x == T(0) ? T(0) : T(a / large / length, b / large / length);
     } else {
-      return x > T(0) ? T(1) : x < T(0) ? T(-1) : x;
+      return x > T(0) ? T(1) : x < T(0) ? T(-1) : x + T(0);  // of -0 too it is 0; NaN stays
     }
   }
 };

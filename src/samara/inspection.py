@@ -47,8 +47,16 @@ class NamespaceInfo:
         }
 
     def dtypes(self, *, device: Device | None = None, kind: Any = None) -> dict[str, DType]:
-        """All dtypes by name, or those of one or several kinds."""
-        return {dtype.name: dtype for dtype in ALL if kind is None or isdtype(dtype, kind)}
+        """The standard's dtypes by name, or those of one or several kinds.
+
+        Not float16 and bfloat16, which the standard does not know: samara.dtypes.ALL has them.
+        """
+        return {
+            dtype.name: dtype
+            for dtype in ALL
+            if dtype not in (_core.float16, _core.bfloat16)
+            and (kind is None or isdtype(dtype, kind))
+        }
 
 
 def result_type(*arrays_and_dtypes: Any) -> DType:

@@ -178,6 +178,8 @@ def _copied(x: Tensor) -> Tensor:
 
 
 def _dtype_argument(dtype: Any) -> DType:
+    if isinstance(dtype, DType):
+        return dtype
     python_types = {
         bool: _core.bool,
         int: _core.int64,
@@ -384,6 +386,37 @@ def _size(self: Tensor, dim: int | None = None) -> Any:
     return self.shape if dim is None else self.shape[dim]
 
 
+class ElementCount(int):
+    """`x.size`: the number of elements, as the standard has it; called, the shape as in PyTorch.
+
+    >>> x = samara.zeros(2, 3); x.size == 6, x.size(), x.size(1)
+    (True, (2, 3), 3)
+    """
+
+    _shape: tuple[int, ...]
+
+    def __call__(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one axis."""
+        return self._shape if dim is None else self._shape[dim]
+
+    def __reduce__(self) -> Any:
+        """A plain int when pickled or copied."""
+        return int, (int(self),)
+
+
+class _SizeAttribute:
+    """Gives each tensor its ElementCount, and `Tensor.size(x)` the method."""
+
+    __doc__ = ElementCount.__doc__
+
+    def __get__(self, x: Tensor | None, owner: Any = None) -> Any:
+        if x is None:
+            return _size
+        count = ElementCount(x._elements)
+        count._shape = x.shape
+        return count
+
+
 def _stride(self: Tensor, dim: int | None = None) -> Any:
     """Steps between neighbours of each axis in elements, or that of one axis."""
     strides = self._strides()
@@ -418,8 +451,8 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
 
 def _view_method(self: Tensor, *shape: Any) -> Tensor:
     """The same memory in another shape; with a dtype, the same bytes as that dtype."""
-    if len(shape) == 1 and isinstance(shape[0], DType):
-        return _core.reinterpret(self, shape[0])
+    if len(shape) == 1 and isinstance(shape[0], (DType, type)):
+        return _core.reinterpret(self, _dtype_argument(shape[0]))
     return cast(Tensor, _view(self, *shape))
 
 
@@ -599,7 +632,16 @@ def _deepcopy(self: Tensor, memo: dict[int, Any]) -> Tensor:
     return copied
 
 
+_API_VERSIONS = ("2021.12", "2022.12", "2023.12", "2024.12", "2025.12")
+
+
 def _array_namespace(self: Tensor, *, api_version: str | None = None) -> Any:
+    """The module with the standard's functions, samara."""
+    if api_version is not None and api_version not in _API_VERSIONS:
+        raise ArgumentError(
+            f"__array_namespace__: version {api_version!r} of the standard was asked for. Expected "
+            f"one of {', '.join(_API_VERSIONS)}. Fix: leave api_version out."
+        )
     import samara
 
     return samara
@@ -607,6 +649,11 @@ def _array_namespace(self: Tensor, *, api_version: str | None = None) -> Any:
 
 def _to_device(self: Tensor, device: Device | str, /, *, stream: Any = None) -> Tensor:
     """The same values on another device (the Array API's name of `to`)."""
+    if stream is not None:
+        raise ArgumentError(
+            f"to_device: stream {stream!r} was given, but tensors have no streams. Expected None. "
+            "Fix: leave stream out."
+        )
     return _convert(self, None, device, None)
 
 
@@ -637,7 +684,7 @@ def _install() -> None:
     methods: dict[str, Any] = {
         "numpy": _numpy,
         "tolist": _tolist,
-        "size": _size,
+        "size": _SizeAttribute(),
         "stride": _stride,
         "to": _to,
         "to_device": _to_device,

@@ -412,7 +412,7 @@ abs = unary(
 
 def _sign_ref(x: Any) -> Any:
     if x.dtype.kind != "c":
-        return np.where(x == 0, x, np.sign(x))
+        return np.where(x == 0, 0, np.sign(x))
     larger = np.maximum(np.abs(x.real), np.abs(x.imag))
     scaled = np.where(x == 0, 0, x.real / larger) + 1j * np.where(x == 0, 0, x.imag / larger)
     return np.sign(scaled)

@@ -41,6 +41,10 @@ def sizes_of(sizes: tuple[Any, ...], shape: Sizes | None) -> Any:
     return sizes[0] if len(sizes) == 1 else sizes
 
 
+def _joined(shape: Any, sizes: tuple[int, ...]) -> Any:
+    return (shape, *sizes) if sizes else shape
+
+
 def flagged(x: Tensor, requires_grad: bool) -> Tensor:
     """x, as a leaf that asks for a gradient where wanted."""
     if requires_grad:
@@ -89,7 +93,7 @@ def _filled(value: float, sizes: Any, dtype: DType | None, device: Any, grad: bo
     return flagged(made, grad)
 
 
-_SIZES = "*sizes: int, shape: ints? = None, "
+_SIZES = "shape: ints, *sizes: int, "
 _OPTIONS = "dtype: dtype? = None, device: device? = None, requires_grad: bool = False"
 
 
@@ -110,13 +114,13 @@ _OPTIONS = "dtype: dtype? = None, device: device? = None, requires_grad: bool = 
     differentiable=False,
 )
 def zeros(
-    *sizes: Any,
-    shape: Sizes | None = None,
+    shape: Sizes,
+    *sizes: int,
     dtype: DType | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    return _filled(0.0, sizes_of(sizes, shape), dtype, device, requires_grad)
+    return _filled(0.0, _joined(shape, sizes), dtype, device, requires_grad)
 
 
 @composite(
@@ -136,13 +140,13 @@ def zeros(
     differentiable=False,
 )
 def ones(
-    *sizes: Any,
-    shape: Sizes | None = None,
+    shape: Sizes,
+    *sizes: int,
     dtype: DType | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    return _filled(1.0, sizes_of(sizes, shape), dtype, device, requires_grad)
+    return _filled(1.0, _joined(shape, sizes), dtype, device, requires_grad)
 
 
 @composite(
@@ -161,13 +165,13 @@ def ones(
     differentiable=False,
 )
 def empty(
-    *sizes: Any,
-    shape: Sizes | None = None,
+    shape: Sizes,
+    *sizes: int,
     dtype: DType | None = None,
     device: Device | str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    return flagged(_empty(sizes_of(sizes, shape), dtype, resolve(device)), requires_grad)
+    return flagged(_empty(_joined(shape, sizes), dtype, resolve(device)), requires_grad)
 
 
 @composite(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from samara.dtypes import ALL, FLOAT, INTEGER
+from samara.dtypes import ALL, FLOAT, INTEGER, get_default_dtype
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.creation import ones, zeros
 from samara.ops.join import concat
@@ -205,6 +205,21 @@ def diff(x: Tensor, *, axis: int = -1, n: int = 1, prepend: Any = None, append: 
     return y
 
 
+def _median_axis(x: Tensor, axis: int) -> int:
+    """The checked axis of a median."""
+    if x.dtype not in (*FLOAT, *INTEGER):
+        raise DTypeError(
+            f"median: x has dtype {x.dtype}. Expected real numbers. Fix: convert it first."
+        )
+    place = _axis("median", axis, x.ndim)
+    if not x.shape[place]:
+        raise ShapeError(
+            f"median: axis {axis} of shape {x.shape} has no elements. Expected one or more. "
+            "Fix: check where the empty tensor comes from."
+        )
+    return place
+
+
 def _median_ref(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     flat = x.reshape(-1) if axis is None else np.moveaxis(x, axis, -1)
     order = np.argsort(flat, axis=-1, kind="stable")
@@ -220,18 +235,19 @@ def _median_ref(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 
 @composite(
-    "median(x, axis: int? = None, keepdims: bool = False)",
-    doc="""The middle element in order, the lower of two; NaN if there is one.
+    "median_with_indices(x, axis: int? = None, keepdims: bool = False)",
+    doc="""The middle element in order, the lower of two; NaN if there is one. `median` with dim=.
 
     x: [*S] real -> [], or with an axis the named tuple (values, indices) of [*S without axis].
 
     Raises ShapeError where there are no elements, IndexOutOfRangeError for an axis that does not
     exist. Source: PyTorch, `torch.median`.
 
-    >>> samara.median(samara.tensor([5.0, 1.0, 3.0, 4.0])).item()
+    >>> samara.tensor([5.0, 1.0, 3.0, 4.0]).median().item()
     3.0
     """,
     ref=_median_ref,
+    methods=(),
     dtypes=(*FLOAT, *INTEGER),
     ulp=0,
     samples=lambda rng: [
@@ -246,19 +262,10 @@ def _median_ref(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2),
     ],
 )
-def median(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
-    if x.dtype not in (*FLOAT, *INTEGER):
-        raise DTypeError(
-            f"median: x has dtype {x.dtype}. Expected real numbers. Fix: convert it first."
-        )
+def median_with_indices(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
     if axis is None:
-        return median(x.reshape(x.numel()), 0).values
-    place = _axis("median", axis, x.ndim)
-    if not x.shape[place]:
-        raise ShapeError(
-            f"median: axis {axis} of shape {x.shape} has no elements. Expected one or more. "
-            "Fix: check where the empty tensor comes from."
-        )
+        return median_with_indices(x.reshape(x.numel()), 0).values
+    place = _median_axis(x, axis)
     indices = kthvalue(x.detach(), (x.shape[place] + 1) // 2, place, True).indices
     if x.dtype in FLOAT:
         nan = x.detach().isnan()
@@ -268,3 +275,47 @@ def median(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
     if keepdims:
         return MedianResult(values, indices)
     return MedianResult(values.squeeze(place), indices.squeeze(place))
+
+
+@composite(
+    "median(x, axis: int? = None, keepdims: bool = False)",
+    doc="""The middle element in order, the mean of two; NaN if there is one.
+
+    x: [*S] real -> [], or [*S without axis]; integers become the default floating dtype. The method
+    and dim= are PyTorch's: the lower of two, with indices.
+
+    Raises ShapeError where there are no elements, IndexOutOfRangeError for an axis that does not
+    exist. Source: NumPy, `median`.
+
+    >>> samara.median(samara.tensor([5.0, 1.0, 3.0, 4.0])).item()
+    3.5
+    """,
+    ref=lambda x, axis=None, keepdims=False: np.median(x, axis=axis, keepdims=keepdims),
+    dtypes=(*FLOAT, *INTEGER),
+    ulp=1,
+    samples=lambda rng: [
+        Sample(rng.permutation(7) / 4.0),
+        Sample(np.array([2.0])),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0, keepdims=True),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0, axis=1),
+        Sample(rng.permutation(12).reshape(3, 4) / 4.0, axis=0, keepdims=True),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, "no elements", np.ones((0, 3))),
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2),
+    ],
+    dim_form=median_with_indices,
+)
+def median(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Any:
+    if axis is None:
+        middle = median(x.reshape(x.numel()), 0)
+        return middle.reshape((1,) * x.ndim) if keepdims else middle
+    place = _median_axis(x, axis)
+    count = x.shape[place]
+    x = x if x.dtype in FLOAT else x.to(get_default_dtype())
+    lower = median_with_indices(x, place, keepdims).values
+    if count % 2:
+        return lower
+    upper = kthvalue(x, count // 2 + 1, place, keepdims).values
+    # Halved before the sum, which cannot overflow then; NaN of the lower stays.
+    return lower * 0.5 + upper * 0.5

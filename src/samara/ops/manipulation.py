@@ -579,7 +579,7 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
 
 
 @composite(
-    "tile(x, repetitions: ints)",
+    "tile(x, repetitions: ints, *more: int)",
     doc="""The tensor laid side by side repetitions[k] times along axis k.
 
     x: [*S] -> [*S times repetitions]; the shorter of the two gets 1 put in before.
@@ -604,8 +604,8 @@ def broadcast_arrays(*arrays: Any) -> tuple[Tensor, ...]:
     ],
     errors=lambda: [ErrorSample(ArgumentError, "a negative number", np.ones(2), (-1,))],
 )
-def tile(x: Tensor, *repetitions: Any) -> Tensor:
-    counts = _sizes("tile", repetitions)
+def tile(x: Tensor, repetitions: Any, *more: int) -> Tensor:
+    counts = _sizes("tile", (repetitions, *more))
     if any(count < 0 for count in counts):
         raise ArgumentError(
             f"tile: repetitions {counts} contain a negative number. Expected 0 or more. "

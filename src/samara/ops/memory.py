@@ -53,10 +53,11 @@ contiguous = operation(
 )
 
 astype = operation(
-    "astype(x, dtype: dtype, *, copy: bool = True)",
+    "astype(x, dtype: dtype, *, copy: bool = True, device: device? = None)",
     doc="""The elements in another dtype; floats lose their fraction on the way to integers.
 
-    x: [*S] -> [*S]. With copy=False a tensor of that dtype comes back as it is.
+    x: [*S] -> [*S], on `device` where one is given. With copy=False a tensor of that dtype comes
+    back as it is.
 
     Raises DTypeError for what is no dtype, and for complex numbers that would become real ones.
     Source: Python array API standard 2025.12, `astype`.
@@ -64,7 +65,7 @@ astype = operation(
     >>> samara.astype(samara.tensor([1.7, -1.7]), samara.int32).tolist()
     [1, -1]
     """,
-    ref=lambda x, dtype, copy=True: x.astype(to_numpy_dtype(dtype)),
+    ref=lambda x, dtype, copy=True, device=None: x.astype(to_numpy_dtype(dtype)),
     dtypes=BOOL + INTEGER + FLOAT,
     onnx="Cast",
     ulp=1,

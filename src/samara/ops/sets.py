@@ -179,8 +179,8 @@ def unique(
     "isin(x, elements, *, invert: bool = False)",
     doc="""Whether each element of x is among `elements`; NaN is in nothing.
 
-    x: [*S], elements: [*T], both real -> [*S] bool. Raises DTypeError for complex numbers.
-    Source: Python array API standard 2025.12, `isin`.
+    x: [*S], elements: [*T], both real and one of them perhaps a number -> [*S] bool. Raises
+    DTypeError for complex numbers. Source: Python array API standard 2025.12, `isin`.
 
     >>> samara.isin(samara.tensor([1, 2, 3]), samara.tensor([3, 1])).tolist()
     [True, False, True]
@@ -198,6 +198,10 @@ def unique(
     differentiable=False,
 )
 def isin(x: Tensor, elements: Tensor, *, invert: bool = False) -> Tensor:
+    if isinstance(x, (int, float)) and isinstance(elements, Tensor):
+        x = asarray(x, device=elements.device)
+    elif isinstance(elements, (int, float)) and isinstance(x, Tensor):
+        elements = asarray(elements, device=x.device)
     values = _all(elements, "isin").values
     if x.dtype in COMPLEX:
         _all(x, "isin")
