@@ -256,6 +256,7 @@ _SPELLINGS = (
     ("indices_or_sections", "parts"),
     ("train", "training"),
     ("diagonal", "k"),
+    ("size", "shape"),
 )
 _write = _core.Operation("copy_(x, value)", "copy", in_place=True)
 
