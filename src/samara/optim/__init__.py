@@ -4,21 +4,41 @@ from typing import Any
 
 from samara.lookup import choose
 from samara.optim import lr_scheduler
+from samara.optim.adadelta import Adadelta
+from samara.optim.adafactor import Adafactor
 from samara.optim.adagrad import Adagrad
 from samara.optim.adam import Adam
+from samara.optim.adamax import Adamax
 from samara.optim.adamw import AdamW
+from samara.optim.asgd import ASGD
 from samara.optim.clip import clip_grad_norm_, clip_grad_value_, get_total_norm
+from samara.optim.lbfgs import LBFGS
+from samara.optim.lion import Lion
+from samara.optim.muon import Muon
+from samara.optim.nadam import NAdam
 from samara.optim.optimizer import Optimizer
+from samara.optim.radam import RAdam
 from samara.optim.rmsprop import RMSprop
+from samara.optim.rprop import Rprop
 from samara.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
+    "LBFGS",
     "SGD",
+    "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
+    "Lion",
+    "Muon",
+    "NAdam",
     "Optimizer",
+    "RAdam",
     "RMSprop",
+    "Rprop",
     "clip_grad_norm_",
     "clip_grad_value_",
     "get",
@@ -27,11 +47,24 @@ __all__ = [
 ]
 
 _BY_NAME: dict[str, type[Optimizer]] = {
-    "sgd": SGD,
-    "adam": Adam,
-    "adamw": AdamW,
-    "rmsprop": RMSprop,
-    "adagrad": Adagrad,
+    kind.__name__.lower(): kind
+    for kind in (
+        SGD,
+        Adam,
+        AdamW,
+        RMSprop,
+        Adagrad,
+        Adadelta,
+        Adafactor,
+        Adamax,
+        ASGD,
+        LBFGS,
+        Lion,
+        Muon,
+        NAdam,
+        RAdam,
+        Rprop,
+    )
 }
 
 

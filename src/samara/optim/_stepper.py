@@ -42,7 +42,9 @@ class Stepper(Protocol):
 
 def make_stepper(optimizer: Optimizer, parameters: list[Tensor]) -> Stepper:
     """The native kernel where all devices have one, else the equation in Python."""
-    if all(_core.optimizer_supports(parameter) for parameter in parameters):
+    if optimizer.kernel is not None and all(
+        _core.optimizer_supports(parameter) for parameter in parameters
+    ):
         native: Stepper = _core.FusedOptimizer(optimizer.kernel, parameters)
         return native
     return ReferenceStepper(optimizer, parameters)

@@ -64,8 +64,8 @@ class Optimizer:
     0.0
     """
 
-    #: The native kernel's name.
-    kernel: ClassVar[str]
+    #: The native kernel's name; None where the equation in Python is all there is.
+    kernel: ClassVar[str | None] = None
     #: The tensors kept per parameter, in the kernel's order.
     state_names: ClassVar[tuple[str, ...]]
     #: Whether the number of steps is part of the state.
@@ -103,6 +103,11 @@ class Optimizer:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation: (parameter, gradient, state) -> (parameter, state), nothing in place."""
         raise NotImplementedError
+
+    @staticmethod
+    def state_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the state `name` of a parameter of that shape."""
+        return shape
 
     # --- stepping ---------------------------------------------------------------------------------
 
@@ -315,11 +320,12 @@ class Optimizer:
                 tensors.append(None)
                 continue
             tensor = value if isinstance(value, Tensor) else asarray(value)
-            if tuple(tensor.shape) != tuple(parameter.shape):
+            expected = self.state_shape(state_name, tuple(parameter.shape))
+            if tuple(tensor.shape) != expected:
                 raise ShapeError(
                     f"{self._title}.load_state_dict: {state_name!r} of {name!r} has shape "
-                    f"{tuple(tensor.shape)}. Expected {tuple(parameter.shape)}, the parameter's. "
-                    "Fix: load the state that was saved with this model."
+                    f"{tuple(tensor.shape)}. Expected {expected}, for a parameter of shape "
+                    f"{tuple(parameter.shape)}. Fix: load the state that was saved with this model."
                 )
             tensors.append(tensor)
         steps = entry.get("step")
