@@ -289,7 +289,11 @@ def test_lbfgs_finds_the_minimum_that_scipy_finds():
         samara.tensor(start[2:], requires_grad=True),
     ]
     optimizer = optim.LBFGS(
-        parameters, max_iter=200, max_eval=1000, line_search_fn="strong_wolfe", tolerance_grad=1e-9
+        parameters,
+        max_iter=200,
+        max_eval=1000,
+        line_search_fn="strong_wolfe",
+        tolerance_change=1e-15,
     )
     optimizer.step(closure_of(optimizer, parameters))
     found = np.concatenate([p.detach().numpy().ravel() for p in parameters])
@@ -303,7 +307,7 @@ def test_lbfgs_solves_a_quadratic_within_its_dimension():
     a = rng.normal(size=(8, 5))
     b = rng.normal(size=8)
     w = samara.zeros(5, dtype=samara.float64, requires_grad=True)
-    optimizer = optim.LBFGS([w], max_iter=60, max_eval=300, line_search_fn="strong_wolfe")
+    optimizer = optim.LBFGS([w], max_iter=60, line_search_fn="strong_wolfe", tolerance_change=1e-15)
     matrix, target = samara.tensor(a), samara.tensor(b)
     optimizer.step(closure_of(optimizer, [w], lambda p: ((matrix @ p[0] - target) ** 2).sum()))
     np.testing.assert_allclose(w.detach().numpy(), np.linalg.lstsq(a, b, rcond=None)[0], atol=1e-6)
