@@ -93,7 +93,7 @@ pi = 3.141592653589793
 globals().update(_functions())
 
 # Loaded at first use, so that `import samara` stays light.
-_LAZY_MODULES = ("autograd", "data", "nn", "ops", "optim", "testing", "train")
+_LAZY_MODULES = ("autograd", "data", "fft", "linalg", "nn", "ops", "optim", "testing", "train")
 _LAZY_NAMES = {
     "csv": "samara.data",
     "History": "samara.train",
@@ -101,6 +101,8 @@ _LAZY_NAMES = {
     "check_learns": "samara.train",
     "fit": "samara.train",
     "load": "samara.train",
+    "load_weights": "samara.nn.weights",
+    "save_weights": "samara.nn.weights",
 }
 
 
