@@ -1,4 +1,4 @@
-"""layer_norm and rms_norm: each row brought to a common scale."""
+"""layer_norm and rms_norm: each row brought to a common scale; local_response_norm."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from samara.errors import ShapeError
-from samara.ops.record import ErrorSample, Sample, operation
+from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.creation import zeros
+from samara.ops.join import concat
+from samara.ops.record import FLOAT, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
 
 
@@ -150,4 +152,80 @@ rms_norm = operation(
     methods=(),
 )
 
-__all__ = ["layer_norm", "rms_norm"]
+# --- across channels ------------------------------------------------------------------------------
+
+
+def _local_response_norm_ref(
+    x: Any, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Any:
+    channels = x.shape[1]
+    total = np.zeros_like(x)
+    for c in range(channels):
+        first, last = max(0, c - size // 2), min(channels, c + (size + 1) // 2)
+        total[:, c] = (x[:, first:last] ** 2).sum(axis=1)
+    return x / (k + alpha * total / size) ** beta
+
+
+@composite(
+    "local_response_norm(x, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0)",
+    doc="""x / (k + alpha / size * sum of x^2 over `size` neighbouring channels)^beta.
+
+    x: [N, C, *S] float with at least one axis in S -> x's shape. The sum runs from channel
+    c - size // 2 to c + (size - 1) // 2, as far as there are any.
+
+    Raises ShapeError for fewer axes, ArgumentError for a size below 1. Source: Krizhevsky,
+    Sutskever, Hinton, ImageNet Classification with Deep CNNs, 2012.
+
+    >>> samara.local_response_norm(samara.ones(1, 2, 1), 1, alpha=3.0, beta=0.5).tolist()
+    [[[0.5], [0.5]]]
+    """,
+    ref=_local_response_norm_ref,
+    onnx="LRN",
+    ulp=16,
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 5, 3)), 3, 0.5),
+        Sample(rng.normal(size=(2, 5, 3, 2)), 2, 0.5, 1.5, 2.0),
+        Sample(rng.normal(size=(2, 3, 2, 2, 2)), 4),
+        Sample(rng.normal(size=(1, 3, 4)), 9, alpha=1.0),
+        Sample(rng.normal(size=(1, 1, 1)), 1),
+        Sample(np.zeros((0, 3, 2)), 2),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, "at least 3", np.ones((2, 3)), 2),
+        ErrorSample(ArgumentError, "size is 0", np.ones((2, 3, 4)), 0),
+    ],
+    methods=(),
+)
+def local_response_norm(
+    x: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    if x.dtype not in FLOAT:
+        raise DTypeError(
+            f"local_response_norm: x has dtype {x.dtype.name}. Expected a real floating-point "
+            "dtype. Fix: convert it, e.g. x.to(samara.float32)."
+        )
+    if x.ndim < 3:
+        raise ShapeError(
+            f"local_response_norm: x has shape {tuple(x.shape)}. Expected [N, C, ...] with at "
+            "least 3 axes. Fix: x[None] adds the batch axis."
+        )
+    if size < 1:
+        raise ArgumentError(
+            f"local_response_norm: size is {size}. Expected at least 1. Fix: size=5, say."
+        )
+    channels = x.shape[1]
+    before, after = size // 2, (size - 1) // 2
+
+    def zero(count: int) -> Tensor:
+        edge: Tensor = zeros((x.shape[0], count, *x.shape[2:]), dtype=x.dtype, device=x.device)
+        return edge
+
+    squares = concat([zero(before), x * x, zero(after)], axis=1)
+    total = squares[:, :channels]
+    for shift in range(1, size):
+        total = total + squares[:, shift : shift + channels]
+    y: Tensor = x / (total * (alpha / size) + k) ** beta
+    return y
+
+
+__all__ = ["layer_norm", "local_response_norm", "rms_norm"]
