@@ -29,6 +29,7 @@ PARAMETER_TYPES = {
     "float": "builtins.float",
     "number": "complex",
     "ints": "SupportsIndex | Sequence[builtins.int]",
+    "ints|str": "SupportsIndex | Sequence[builtins.int] | str",
     "dtype": "DType | type",
     "device": "Device | str",
     "str": "str",
@@ -158,6 +159,23 @@ def package_stub() -> str:
     return "\n".join(lines) + "\n"
 
 
+def namespace_stub(namespace: str) -> str:
+    """The text of src/samara/<namespace>.pyi."""
+    lines = [
+        f'"""Types of samara.{namespace}; written by tools/generate_stubs.py."""',
+        "",
+        "import builtins",
+        "from collections.abc import Sequence",
+        "from typing import Any, SupportsIndex",
+        "",
+        "from samara._core import Device, DType, Tensor",
+        "",
+        *(["from samara.errors import LinAlgError as LinAlgError", ""] * (namespace == "linalg")),
+    ]
+    lines += [function_text(name, f) for name, f in sorted(functions(namespace).items())]
+    return "\n".join(lines) + "\n"
+
+
 def tensor_stub(text: str) -> str:
     """The text of _core.pyi with the generated methods put in."""
     before, rest = text.split(BEGIN)
@@ -183,6 +201,7 @@ def main() -> int:
     """Writes or checks both files."""
     core = SOURCE / "_core.pyi"
     wanted = {SOURCE / "__init__.pyi": package_stub(), core: tensor_stub(core.read_text())}
+    wanted |= {SOURCE / f"{name}.pyi": namespace_stub(name) for name in ("fft", "linalg")}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         for path in stale:

@@ -15,7 +15,7 @@ constexpr std::array<const char*, kDTypeCount> buffer_formats = {
     "?", "B", "H", "I", "Q", "b", "h", "i", "q", "e", nullptr, "f", "d", "Zf", "Zd"};
 
 struct BufferShape {
-  StorageRef storage;  // not the tensor, whose memory may be exchanged
+  OutsideView storage;  // not the tensor, whose memory may be exchanged
   Py_ssize_t shape[kMaxRank];
   Py_ssize_t strides[kMaxRank];
 };
@@ -46,16 +46,16 @@ dlpack::DataType dlpack_dtype(DType dtype) {
 
 template <class ManagedTensor>
 struct Export {
-  ManagedTensor managed;
-  StorageRef storage;  // not the tensor, whose memory may be exchanged
+  explicit Export(StorageRef shown) : storage(std::move(shown)) {}
+  ManagedTensor managed{};
+  OutsideView storage;  // not the tensor, whose memory may be exchanged
   int64_t shape[kMaxRank];
   int64_t strides[kMaxRank];
 };
 
 template <class ManagedTensor>
 ManagedTensor* export_tensor(const samara::Tensor& x) {
-  auto exported = std::make_unique<Export<ManagedTensor>>();
-  exported->storage = x.impl()->storage;
+  auto exported = std::make_unique<Export<ManagedTensor>>(x.impl()->storage);
   for (int i = 0; i < x.rank(); ++i) {
     exported->shape[i] = x.size(i);
     exported->strides[i] = x.stride(i);
@@ -331,7 +331,7 @@ int get_buffer(PyObject* self, Py_buffer* view, int flags) {
     PyErr_SetString(PyExc_BufferError, problem);
     return -1;
   }
-  auto* held = new (std::nothrow) BufferShape{x.impl()->storage, {}, {}};
+  auto* held = new (std::nothrow) BufferShape{OutsideView(x.impl()->storage), {}, {}};
   if (!held) {
     PyErr_NoMemory();
     return -1;

@@ -5,8 +5,10 @@
 
 #include "bind/objects.h"
 #include "core/allocator.h"
+#include "core/derived.h"
 #include "core/host_backed.h"
 #include "cpu/isa.h"
+#include "cpu/lapack.h"
 #include "cpu/onednn.h"
 #include "cpu/threads.h"
 #include "ops/basic.h"
@@ -55,6 +57,12 @@ nb::dict memory_statistics() {
   return result;
 }
 
+std::string locate_lapack() {
+  const AcquireGil gil;
+  const Owned module = checked(PyImport_ImportModule("samara.lapack"));
+  return text_of(checked(PyObject_CallMethod(module.get(), "locate", nullptr)).get());
+}
+
 void add_functions(nb::module_& m) {
   m.def("memory_statistics", &memory_statistics, "What the host allocator holds and has served.");
   m.def("reset_peak_memory", &reset_peak_statistics, "Restarts the peak at the live bytes.");
@@ -62,6 +70,8 @@ void add_functions(nb::module_& m) {
   m.def("thread_count", &thread_count, "Threads that kernels use.");
   m.def("set_thread_count", &set_thread_count, nb::arg("count"),
         "Sets how many threads kernels use.");
+  m.def("derived_form_count", &derived_form_count,
+        "How often values were brought into another form, such as packed weights, to be kept.");
   m.def(
       "chosen_isa", [] { return std::string(isa_name(chosen_isa())); },
       "The instruction set the kernels were chosen for.");
@@ -108,4 +118,5 @@ NB_MODULE(_core, m) {
   add_part<add_random_functions>(m);
   add_part<add_optimizer_type>(m);
   add_functions(m);
+  samara::lapack::set_locator(locate_lapack);
 }

@@ -49,6 +49,8 @@ std::string_view expected_text(ParameterType type) {
       return "a device such as 'cpu'";
     case ParameterType::text:
       return "a string";
+    case ParameterType::integers_or_text:
+      return "an int, a sequence of ints or a string";
   }
   return "";
 }
@@ -174,6 +176,14 @@ void convert_argument(const Operation& operation, const Parameter& parameter, Py
       if (good) value = Value(device);
       break;
     }
+    case ParameterType::integers_or_text:
+      if (!PyUnicode_Check(given)) {
+        Dims dims;
+        good = convert_integers(given, dims);
+        if (good) value = Value(dims);
+        break;
+      }
+      [[fallthrough]];
     case ParameterType::text:
       good = PyUnicode_Check(given);
       if (good) value = Value(text_of(given));
@@ -216,6 +226,14 @@ int find_parameter(const Operation& operation, std::string_view keyword) {
     names += (names.empty() ? "" : ", ") + parameter.name;
   fail(ErrorKind::dtype, operation.name, ": there is no argument '", keyword, "'. Expected one of ",
        names, ". Fix: correct the name.");
+}
+
+// NumPy's functions pass `out=None` and `dtype=None` on to the method of their name.
+bool says_nothing(const Operation& operation, std::string_view keyword, PyObject* value) {
+  if (value != Py_None || (keyword != "out" && keyword != "dtype")) return false;
+  for (const Parameter& parameter : operation.parameters)
+    if (parameter.name == keyword) return false;
+  return true;
 }
 
 [[noreturn, gnu::noinline]] void too_many_arguments(const Operation& operation, Py_ssize_t given) {
@@ -262,7 +280,9 @@ void bind_arguments(const Operation& operation, PyObject* const* arguments, Py_s
   uint64_t given = (uint64_t{1} << bound) - 1;
   values.resize(static_cast<int>(parameters));
   for (Py_ssize_t k = 0; k < named; ++k) {
-    const int i = find_parameter(operation, text_of(PyTuple_GET_ITEM(keywords, k)));
+    const std::string keyword = text_of(PyTuple_GET_ITEM(keywords, k));
+    if (says_nothing(operation, keyword, arguments[count + k])) continue;
+    const int i = find_parameter(operation, keyword);
     if (given >> i & 1u)
       fail(ErrorKind::dtype, operation.name, ": argument '",
            operation.parameters[static_cast<size_t>(i)].name,
@@ -430,6 +450,9 @@ PyObject* operation_parameters(PyObject* self, void*) {
           break;
         case ParameterType::text:
           type = "str";
+          break;
+        case ParameterType::integers_or_text:
+          type = "ints|str";
           break;
       }
       const Owned entry = checked(Py_BuildValue(

@@ -7,7 +7,7 @@
 namespace samara::bind {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, ParameterType>, 10> type_names = {{
+constexpr std::array<std::pair<std::string_view, ParameterType>, 11> type_names = {{
     {"Tensor", ParameterType::tensor},
     {"Tensor[]", ParameterType::tensors},
     {"bool", ParameterType::boolean},
@@ -18,6 +18,7 @@ constexpr std::array<std::pair<std::string_view, ParameterType>, 10> type_names 
     {"dtype", ParameterType::dtype},
     {"device", ParameterType::device},
     {"str", ParameterType::text},
+    {"ints|str", ParameterType::integers_or_text},
 }};
 
 std::string_view trim(std::string_view text) {
@@ -59,7 +60,8 @@ Value parse_default(std::string_view signature, std::string_view text, Parameter
     int64_t whole = 0;
     if (std::from_chars(text.data(), text.data() + text.size(), whole).ptr ==
         text.data() + text.size()) {
-      if (type == ParameterType::integers) return Value(Dims{whole});
+      if (type == ParameterType::integers || type == ParameterType::integers_or_text)
+        return Value(Dims{whole});
       if (type == ParameterType::real) return Value(static_cast<double>(whole));
       return Value(whole);
     }

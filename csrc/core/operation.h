@@ -111,6 +111,7 @@ enum class ParameterType : uint8_t {
   dtype,
   device,
   text,
+  integers_or_text,  // a word such as "same" in place of integers
 };
 
 struct Parameter {

@@ -1,4 +1,5 @@
-// The only door to oneDNN. No oneDNN or OpenMP header is seen outside onednn.cpp.
+// The only door to oneDNN, with onednn_convolution.h. No oneDNN or OpenMP header is seen outside
+// onednn*.cpp.
 #pragma once
 
 #include <cstdint>

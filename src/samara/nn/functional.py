@@ -15,6 +15,12 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "elu",
@@ -53,6 +59,12 @@ TensorFunction = Callable[..., Tensor]
 
 # The operations themselves, with the type they have here.
 binary_cross_entropy_with_logits: TensorFunction = samara.binary_cross_entropy_with_logits
+conv1d: TensorFunction = samara.conv1d
+conv2d: TensorFunction = samara.conv2d
+conv3d: TensorFunction = samara.conv3d
+conv_transpose1d: TensorFunction = samara.conv_transpose1d
+conv_transpose2d: TensorFunction = samara.conv_transpose2d
+conv_transpose3d: TensorFunction = samara.conv_transpose3d
 cross_entropy: TensorFunction = samara.cross_entropy
 dropout: TensorFunction = samara.dropout
 elu: TensorFunction = samara.elu

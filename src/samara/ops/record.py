@@ -98,6 +98,9 @@ class Record:
     dim_form: Function | None
     pointwise: bool
     differentiable: bool
+    # Outputs -> what does not depend on choices that are free, such as the signs of eigenvectors;
+    # the tests look at this. Written for tensors and NumPy arrays alike.
+    invariant: Function | None = None
 
 
 RECORDS: dict[str, Record] = {}
@@ -114,6 +117,11 @@ def _family(*functions: Function | None) -> str:
         if module.startswith("samara.ops.") and module != __name__:
             return module.rpartition(".")[2]
     return "user"
+
+
+def _default_methods(name: str) -> tuple[str, ...]:
+    """A tensor has no namespaces, so "linalg.eigh" is no method unless the record says so."""
+    return () if "." in name else (name,)
 
 
 def _no_samples(_: np.random.Generator) -> Sequence[Sample]:
@@ -162,6 +170,7 @@ def operation(
     dim_form: Function | None = None,
     outputs: object = None,
     pointwise: bool = False,
+    invariant: Function | None = None,
 ) -> Function:
     """Declares an operation that has a native implementation and returns it as a function.
 
@@ -175,8 +184,10 @@ def operation(
     methods    names installed on Tensor (its own name by default)
     dim_form   who answers when the call says `dim=`, and as the method
     outputs    None: one tensor; names: a named tuple; list: a tuple of tensors
+    invariant  outputs -> what does not depend on free choices, for the tests
 
-    A name that ends in _ declares an operation that exists in place only.
+    A name that ends in _ declares an operation that exists in place only; one with a dot, such as
+    "linalg.eigh", an operation of the namespace before it.
     """
     name = signature[: signature.index("(")]
     output_type = _output_type(name, outputs)
@@ -203,12 +214,13 @@ def operation(
         condition=condition,
         samples=samples,
         errors=errors,
-        methods=(name,) if methods is None else methods,
+        methods=_default_methods(name) if methods is None else methods,
         aliases=aliases,
         in_place=make(in_place=True, name=f"{name}_") if in_place else None,
         dim_form=dim_form,
         pointwise=pointwise,
         differentiable=function.differentiable,  # type: ignore[attr-defined]
+        invariant=invariant,
     )
     function.record = record  # type: ignore[attr-defined]
     _add(record)
@@ -277,6 +289,7 @@ def composite(
     in_place: bool = False,
     dim_form: Function | None = None,
     differentiable: bool = True,
+    invariant: Function | None = None,
 ) -> Callable[[Function], Function]:
     """Declares an operation written in Python with others; the decorated function runs.
 
@@ -305,7 +318,7 @@ def composite(
                     raise
                 raise wrong from error
 
-        call.__name__ = call.__qualname__ = name
+        call.__name__, call.__qualname__ = name.rpartition(".")[2], name
         call.__module__ = "samara"
         call.__doc__ = doc
         record = Record(
@@ -323,12 +336,13 @@ def composite(
             condition=condition,
             samples=samples,
             errors=errors,
-            methods=(name,) if methods is None else methods,
+            methods=_default_methods(name) if methods is None else methods,
             aliases=aliases,
             in_place=_in_place_form(call, name) if in_place else None,
             dim_form=dim_form,
             pointwise=False,
             differentiable=differentiable,
+            invariant=invariant,
         )
         call.record = record  # type: ignore[attr-defined]
         _add(record)
@@ -355,6 +369,7 @@ _ANNOTATIONS = {
     "float": "float",
     "number": "complex",
     "ints": "int | Sequence[int]",
+    "ints|str": "int | Sequence[int] | str",
     "dtype": "DType",
     "device": "Device | str",
     "str": "str",

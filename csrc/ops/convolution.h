@@ -1,0 +1,36 @@
+// Convolutions: what the files of the family share. Activations are dense [N, spatial, C] here.
+#pragma once
+
+#include "core/kernel.h"
+#include "core/tensor.h"
+#include "cpu/convolution_shape.h"
+
+namespace samara {
+
+struct ConvolutionAttributes {
+  ConvolutionShape shape;
+  bool relu = false;  // of the forward pass
+};
+
+// By copied windows and matrix products, for float32 and float64: what no faster kernel takes.
+// `bias` and `residual` may be undefined.
+struct GenericConvolution {
+  const ConvolutionShape& shape;
+
+  void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+               bool relu, const Tensor& y) const;
+  void input_gradient(const Tensor& g, const Tensor& weight, const Tensor& dx) const;
+  void weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
+};
+
+// CPU kernels. inputs: x, weight, bias or nothing, residual or nothing; outputs: y.
+void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAttributes& a);
+// inputs: gradient of y, weight, bias of the transposed convolution or nothing; outputs: gradient
+// of x.
+void convolution_input_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
+                                    const ConvolutionAttributes& a);
+// inputs: gradient of y, x; outputs: gradient of the weight, row-major.
+void convolution_weight_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
+                                     const ConvolutionAttributes& a);
+
+}  // namespace samara
