@@ -50,6 +50,7 @@ PART_OF = {
     "tensor": "ops",
     "fft": "ops",
     "linalg": "ops",
+    "special": "ops",
     "__main__": "cli",
     "commands": "cli",
 }
@@ -89,8 +90,12 @@ INTERNAL = {
     "empty": "a part of samara.empty, which reads sizes one by one",
     "eye": "a part of samara.eye",
     "full": "a part of samara.full, zeros and ones",
+    "gammainc": "a part of samara.gammainc, which has no gradient of its first argument",
+    "gammaincc": "a part of samara.gammaincc, likewise",
     "linspace": "a part of samara.linspace",
+    "logit": "a part of samara.logit, which cuts x to a range first",
     "normal": "a part of samara.normal and randn",
+    "polygamma": "a part of samara.polygamma, whose first argument is a number",
     "pad_adjoint": "gradient of pad",
     "randint": "a part of samara.randint",
     "random_bits": "a part of samara.random_bits",
@@ -101,6 +106,7 @@ INTERNAL = {
     "transfer": "x.to(device)",
     "uniform": "a part of samara.rand and uniform",
     "view": "x.view(shape)",
+    "zeta": "a part of samara.zeta, which has no gradient of its first argument",
     "zero_view": "gradient of a view, without memory",
     "zeros_like": "start of a backward pass",
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/elementary.h"
+#include "ops/special.h"
 
 namespace samara::pointwise {
 
@@ -444,10 +445,15 @@ using UnaryFunctors =
          Asin, Acos, Atan, Sinh, Cosh, Tanh, Asinh, Acosh, Atanh, Erf, Erfc, Sigmoid, LogSigmoid,
          Relu, Relu6, LeakyRelu, Elu, Celu, Selu, Gelu, GeluTanh, Silu, Softplus, Mish, Softsign,
          Hardtanh, Clamp, Hardsigmoid, Hardswish, IsNan, IsInf, IsFinite, Signbit, LogicalNot,
-         BitwiseInvert>;
-using BinaryFunctors = List<Add, Subtract, Multiply, Divide, FloorDivide, Remainder, Fmod, Power,
-                            Maximum, Minimum, Atan2, Hypot, Copysign, LogAddExp, Equal, NotEqual,
-                            Less, LessEqual, Greater, GreaterEqual, LogicalAnd, LogicalOr,
-                            LogicalXor, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft, ShiftRight>;
+         BitwiseInvert, Digamma, Lgamma, Erfinv, Erfcx, Ndtr, LogNdtr, Ndtri, BesselI0, BesselI0e,
+         BesselI1, BesselI1e, BesselJ0, BesselJ1, BesselY0, BesselY1, BesselK0, BesselK0e, BesselK1,
+         BesselK1e, SphericalJ0, AiryAi, Polygamma, Sinc, Logit, Entr, Hardshrink, Softshrink,
+         Threshold>;
+using BinaryFunctors =
+    List<Add, Subtract, Multiply, Divide, FloorDivide, Remainder, Fmod, Power, Maximum, Minimum,
+         Atan2, Hypot, Copysign, LogAddExp, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual,
+         LogicalAnd, LogicalOr, LogicalXor, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft,
+         ShiftRight, Xlogy, Xlog1py, Fmax, Fmin, LogAddExp2, Heaviside, Gcd, Lcm, HurwitzZeta,
+         GammaInc, GammaIncC>;
 
 }  // namespace samara::pointwise

@@ -136,6 +136,11 @@ def _reference(record: Record) -> Callable[..., Any]:
     return record.ref
 
 
+def _invariant(record: Record, outputs: list[Any]) -> list[Any]:
+    """What the record compares of its outputs."""
+    return outputs if record.invariant is None else _outputs(record.invariant(*outputs))
+
+
 def _same_bits(a: Array, b: Array) -> bool:
     """Equal dtype, shape and bits, where a NaN is a NaN."""
     if a.dtype != b.dtype or a.shape != b.shape:
@@ -184,10 +189,11 @@ def check_reference(record: Record) -> None:
 
 def _compare(record: Record, sample: Sample, dtype: DType) -> None:
     arguments = _arguments(record, sample, dtype)
-    result = _outputs(arguments.tensors().call(record.function))
+    result = _invariant(record, _outputs(arguments.tensors().call(record.function)))
     wide = arguments.map(widened)
     reference = _reference(record)
-    expected = [np.asarray(y) for y in _outputs(wide.reference(reference))]
+    outputs = [np.asarray(y) for y in _outputs(wide.reference(reference))]
+    expected = [np.asarray(y) for y in _invariant(record, outputs)]
     if len(result) != len(expected):
         raise CheckError(f"{len(result)} outputs, the reference gives {len(expected)}")
     scales: list[Any] = [None] * len(expected)
@@ -365,7 +371,7 @@ def _differentiate(record: Record, sample: Sample, dtype: DType) -> int:
         places: list[Any] = [asarray(a) for a in arrays]
         for i, x in zip(moving, inputs, strict=True):
             places[i] = x
-        return arguments.with_arrays(places).call(record.function)
+        return _invariant(record, _outputs(arguments.with_arrays(places).call(record.function)))
 
     moving = list(range(len(arrays)))
     like = to_numpy_dtype(dtype)
@@ -441,7 +447,7 @@ def check_names(record: Record) -> None:
     """The function, its aliases and its methods exist, are one, and give the same."""
     problems = Problems(record)
     for name in (record.name, *record.aliases):
-        if getattr(samara, name, None) is not record.function:
+        if _public(name) is not record.function:
             problems.note(f"samara.{name} is not the record's function")
     method = record.dim_form or record.function
     for name in record.methods:
@@ -451,6 +457,14 @@ def check_names(record: Record) -> None:
         for sample in _samples(record)[:4]:
             problems.run(f"Tensor.{name} {sample}", _as_method, record, sample, name, method)
     problems.close()
+
+
+def _public(name: str) -> Any:
+    """samara.name, or None; names may have dots."""
+    found: Any = samara
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    return found
 
 
 def _as_method(record: Record, sample: Sample, name: str, method: Callable[..., Any]) -> None:
@@ -535,7 +549,11 @@ def _compare_threads(record: Record, sample: Sample, dtype: DType) -> None:
 
 def _forward_and_backward(record: Record, arguments: Arguments) -> list[Tensor]:
     inputs = [tensor(a) for a in arguments.arrays()]
-    leaves = [x for x in inputs if x.dtype in FLOAT and record.differentiable]
+    leaves = [
+        x
+        for i, x in enumerate(inputs)
+        if x.dtype in FLOAT and record.differentiable and _moves(record, arguments, i)
+    ]
     for x in leaves:
         x.requires_grad = True
     outputs = _outputs(arguments.with_arrays(inputs).call(record.function))
