@@ -11,7 +11,7 @@ from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.record import ErrorSample, Sample, operation
 
 Ints = int | Sequence[int]
-Array = np.ndarray[Any, Any]
+Array = Any  # NumPy
 
 # --- references: the definitions, on float64 ------------------------------------------------------
 
@@ -50,7 +50,7 @@ def _conv_ref(
     x = np.pad(x, [(0, 0), (0, 0), *_pads(padding, kernel, spread)])
     extents = tuple(d * (k - 1) + 1 for d, k in zip(spread, kernel, strict=True))
     axes = tuple(range(2, n + 2))
-    windows = np.lib.stride_tricks.sliding_window_view(x, extents, axis=axes)
+    windows: Array = np.lib.stride_tricks.sliding_window_view(x, extents, axis=axes)
     windows = windows[(..., *(slice(None, None, d) for d in spread))]
     windows = windows[(slice(None), slice(None), *(slice(None, None, s) for s in steps))]
     parts = []
@@ -83,7 +83,7 @@ def _conv_transpose_ref(
         (size - 1) * s + d * (k - 1) + 1 + extra
         for size, s, d, k, extra in zip(x.shape[2:], steps, spread, kernel, more, strict=True)
     ]
-    y = np.zeros((x.shape[0], weight.shape[1] * groups, *full))
+    y: Array = np.zeros((x.shape[0], weight.shape[1] * groups, *full))
     for place in np.ndindex(*kernel):
         target = tuple(
             slice(r * d, r * d + (size - 1) * s + 1, s)
