@@ -1,0 +1,362 @@
+// The loops of max pooling.
+//
+// Of equal maxima the first of a window wins, of several NaNs the last.
+#include "ops/pool_lanes.h"
+
+namespace samara::SAMARA_ISA {
+namespace {
+
+using namespace lanes;
+
+struct NoPositions {};
+template <class P>
+inline constexpr bool kWanted = !__is_same(P, NoPositions);
+// Rows of at least this many inputs of one window are searched run by run.
+constexpr int64_t kLongRun = 16;
+
+template <class L>
+constexpr L kLowest = -static_cast<L>(__builtin_inf());
+
+// The largest numbers so far and where they stand in the window.
+template <class L, int kCount>
+struct Best {
+  using V = Vector<L, kCount>;
+  using I = Vector<IndexOf<L>, kCount>;
+  V value;
+  I place;
+
+  [[gnu::always_inline]] void start(int64_t position) {
+    value = V{} + kLowest<L>;
+    place = I{} + static_cast<IndexOf<L>>(position);
+  }
+  template <class P>
+  [[gnu::always_inline]] void offer(const V& v, int64_t position) {
+    const auto better = (v > value) | (v != v);
+    value = better ? v : value;
+    if constexpr (kWanted<P>) place = better ? I{} + static_cast<IndexOf<L>>(position) : place;
+  }
+  template <class T, class P>
+  [[gnu::always_inline]] void write(T* y, P* positions, int64_t at) const {
+    put<T, L, kCount>(y + at, value);
+    if constexpr (kWanted<P>) put<P, IndexOf<L>, kCount>(positions + at, place);
+  }
+};
+
+SAMARA_FUNCTION int64_t first_position(const PoolShape& shape, int64_t oz, int64_t oy) {
+  return (shape.axis[0].first[oz] * shape.axis[1].kernel + shape.axis[1].first[oy]) *
+         shape.axis[2].kernel;
+}
+
+// --- channels first ------------------------------------------------------------------------------
+
+// The position of a run's maximum: the first number equal to it, or the last NaN.
+template <class T, class L>
+[[gnu::noinline]] int64_t find_in_run(const T* run, int64_t n, L value) {
+  if (value == value) {
+    for (int64_t i = 0; i < n; ++i)
+      if (load(run + i) == value) return i;
+  }
+  for (int64_t i = n - 1; i >= 0; --i)
+    if (load(run + i) != load(run + i)) return i;
+  return 0;
+}
+
+template <class T, class P>
+[[gnu::noinline]] void max_long_window(const T* plane, T* y, P* positions, const PoolShape& shape,
+                                       int64_t oz, int64_t oy, int64_t ox) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  const int64_t from = ax.start[ox] + ax.first[ox], n = ax.last[ox] - ax.first[ox];
+  L best = kLowest<L>;
+  const T* found = nullptr;
+  int64_t place = first_position(shape, oz, oy) + ax.first[ox];
+  window_rows(shape, oz, oy, [&](int64_t position, int64_t row) {
+    const T* run = plane + row + from;
+    const L value = max_row(run, n);
+    if (!(value > best || value != value)) return;
+    best = value;
+    found = run;
+    place = position + ax.first[ox];
+  });
+  const int64_t at = (oz * shape.axis[1].out + oy) * ax.out + ox;
+  store(y + at, best);
+  if constexpr (kWanted<P>) {
+    if (found) place += find_in_run(found, n, best);
+    positions[at] = static_cast<P>(place);
+  }
+}
+
+template <class T, class P>
+[[gnu::noinline]] void max_window(const T* plane, T* y, P* positions, const PoolShape& shape,
+                                  int64_t oz, int64_t oy, int64_t ox) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  if (ax.last[ox] - ax.first[ox] >= kLongRun && ax.dilation == 1)
+    return max_long_window(plane, y, positions, shape, oz, oy, ox);
+  L best = kLowest<L>;
+  int64_t place = first_position(shape, oz, oy) + ax.first[ox];
+  window_rows(shape, oz, oy, [&](int64_t position, int64_t row) {
+    const T* first = plane + row + ax.start[ox];
+    for (int64_t k = ax.first[ox]; k < ax.last[ox]; ++k) {
+      const L value = load(first + k * ax.dilation);
+      if (!(value > best || value != value)) continue;
+      best = value;
+      place = position + k;
+    }
+  });
+  const int64_t at = (oz * shape.axis[1].out + oy) * ax.out + ox;
+  store(y + at, best);
+  if constexpr (kWanted<P>) positions[at] = static_cast<P>(place);
+}
+
+template <class T, class P, int kStride>
+SAMARA_FUNCTION void max_row_of_windows(const T* plane, T* y, P* positions, const PoolShape& shape,
+                                        int64_t oz, int64_t oy) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  const int64_t out_row = (oz * shape.axis[1].out + oy) * ax.out;
+  for (int64_t ox = 0; ox < ax.inner_low; ++ox) max_window(plane, y, positions, shape, oz, oy, ox);
+  const int64_t place = first_position(shape, oz, oy);
+  cover<kLanes<L>>(ax.inner_high - ax.inner_low, [&]<int kCount>(int64_t i) {
+    const int64_t ox = ax.inner_low + i, from = ox * ax.stride - ax.padding;
+    Best<L, kCount> best;
+    best.start(place);
+    window_rows(shape, oz, oy, [&](int64_t position, int64_t row) {
+      const T* first = plane + row + from;
+      for (int64_t k = 0; k < ax.kernel; ++k)
+        best.template offer<P>(take<L, kCount, kStride>(first + k * ax.dilation, ax.stride),
+                               position + k);
+    });
+    best.write(y, positions, out_row + ox);
+  });
+  for (int64_t ox = ax.inner_high; ox < ax.out; ++ox)
+    max_window(plane, y, positions, shape, oz, oy, ox);
+}
+
+template <class T, class P, int kStride>
+SAMARA_FUNCTION void max_plane(const T* plane, T* y, P* positions, const PoolShape& shape) {
+  for (int64_t oz = 0; oz < shape.axis[0].out; ++oz)
+    for (int64_t oy = 0; oy < shape.axis[1].out; ++oy) {
+      if constexpr (kStride >= 0) {
+        max_row_of_windows<T, P, kStride>(plane, y, positions, shape, oz, oy);
+      } else {
+        for (int64_t ox = 0; ox < shape.axis[2].out; ++ox)
+          max_window(plane, y, positions, shape, oz, oy, ox);
+      }
+    }
+}
+
+template <class T, class P>
+void forward_first(const void* source, void* target, void* where, const PoolShape& shape,
+                   int64_t begin, int64_t end) {
+  const int64_t stride = shape.axis[2].stride;
+  const bool long_runs = shape.axis[2].kernel >= kLongRun && shape.axis[2].dilation == 1;
+  for (int64_t p = begin; p < end; ++p) {
+    const T* x = static_cast<const T*>(source) + p * shape.in;
+    T* y = static_cast<T*>(target) + p * shape.out;
+    P* positions = kWanted<P> ? static_cast<P*>(where) + p * shape.out : nullptr;
+    if (stride == 1)
+      max_plane<T, P, 1>(x, y, positions, shape);
+    else if (stride == 2)
+      max_plane<T, P, 2>(x, y, positions, shape);
+    else if (stride > 0 && !long_runs)
+      max_plane<T, P, 0>(x, y, positions, shape);
+    else
+      max_plane<T, P, -1>(x, y, positions, shape);
+  }
+}
+
+template <class T, class P>
+[[gnu::noinline]] void max_gradient(const T* g, const P* positions, T* target,
+                                    const PoolShape& shape, int64_t z, int64_t y, int64_t x) {
+  const PoolAxis& ax = shape.axis[2];
+  Compute<T> sum = 0;
+  covering_rows(shape, z, y, [&](int64_t position, int64_t row) {
+    int64_t k;
+    for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox)
+      if (ax.position(ox, x, k) && static_cast<int64_t>(positions[row + ox]) == position + k)
+        sum += load(g + row + ox);
+  });
+  store(target + x, sum);
+}
+
+// Which of the inputs' windows chose them, for j in the middle of a row: see PoolAxis.
+template <class T, class P, int kStride>
+SAMARA_FUNCTION void max_gradient_row(const T* g, const P* positions, T* out,
+                                      const PoolShape& shape, int64_t z, int64_t y) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  T* target = out + (z * shape.axis[1].in + y) * ax.in;
+  const auto edge = [&](int64_t x) { max_gradient(g, positions, target, shape, z, y, x); };
+  for (int64_t x = 0; x < ax.class_low * kStride && x < ax.in; ++x) edge(x);
+  cover<kLanes<L>>(ax.class_high - ax.class_low, [&]<int kCount>(int64_t i) {
+    const int64_t j = ax.class_low + i;
+    Vector<L, kCount> sum[kStride] = {};
+    covering_rows(shape, z, y, [&](int64_t position, int64_t row) {
+      for (int r = 0; r < kStride; ++r)
+        for (int64_t e = ax.class_begin[r]; e < ax.class_begin[r + 1]; ++e) {
+          const int64_t o = row + j + ax.class_shift[e];
+          const auto chosen = load_vector<IndexOf<L>, kCount>(positions + o) ==
+                              static_cast<IndexOf<L>>(position + ax.class_k[e]);
+          const auto value = load_vector<L, kCount>(g + o);
+          sum[r] += chosen ? value : Vector<L, kCount>{};
+        }
+    });
+    if constexpr (kCount == 1) {
+      for (int r = 0; r < kStride; ++r) store(target + j * kStride + r, L(sum[r][0]));
+    } else {
+      put_classes<T, L, kCount, kStride>(target + j * kStride, sum);
+    }
+  });
+  for (int64_t x = ax.class_high * kStride; x < ax.in; ++x) edge(x);
+}
+
+// Window by window, in order.
+template <class T, class P>
+[[gnu::noinline]] void max_scatter(const T* g, const P* positions, T* out, void* scratch,
+                                   const PoolShape& shape) {
+  using L = Compute<T>;
+  const PoolAxis &az = shape.axis[0], &ay = shape.axis[1], &ax = shape.axis[2];
+  L* sums = __is_same(T, L) ? reinterpret_cast<L*>(out) : static_cast<L*>(scratch);
+  for (int64_t i = 0; i < shape.in; ++i) sums[i] = 0;
+  int64_t o = 0;
+  for (int64_t oz = 0; oz < az.out; ++oz)
+    for (int64_t oy = 0; oy < ay.out; ++oy)
+      for (int64_t ox = 0; ox < ax.out; ++ox, ++o) {
+        const int64_t k = static_cast<int64_t>(positions[o]);
+        const int64_t z = az.start[oz] + k / (ax.kernel * ay.kernel) * az.dilation;
+        const int64_t y = ay.start[oy] + k / ax.kernel % ay.kernel * ay.dilation;
+        const int64_t x = ax.start[ox] + k % ax.kernel * ax.dilation;
+        // A window that lies wholly in the padding has chosen nothing.
+        if (z >= az.in || y >= ay.in || x >= ax.in) continue;
+        sums[(z * ay.in + y) * ax.in + x] += load(g + o);
+      }
+  if constexpr (!__is_same(T, L))
+    for (int64_t i = 0; i < shape.in; ++i) store(out + i, sums[i]);
+}
+
+template <class T, class P, int kStride>
+SAMARA_FUNCTION void max_gradient_plane(const T* g, const P* positions, T* out,
+                                        const PoolShape& shape) {
+  for (int64_t z = 0; z < shape.axis[0].in; ++z)
+    for (int64_t y = 0; y < shape.axis[1].in; ++y)
+      max_gradient_row<T, P, kStride>(g, positions, out, shape, z, y);
+}
+
+template <class T, class P>
+void backward_first(const void* gradient, const void* where, void* target, void* scratch,
+                    const PoolShape& shape, int64_t begin, int64_t end) {
+  const PoolAxis& ax = shape.axis[2];
+  // Looking at every window of an input costs more than going to each window's maximum when there
+  // are many.
+  const bool gather = ax.class_begin != nullptr && shape.cover <= 16;
+  for (int64_t p = begin; p < end; ++p) {
+    const T* g = static_cast<const T*>(gradient) + p * shape.out;
+    const P* positions = static_cast<const P*>(where) + p * shape.out;
+    T* out = static_cast<T*>(target) + p * shape.in;
+    if (!gather)
+      max_scatter(g, positions, out, scratch, shape);
+    else if (ax.stride == 1)
+      max_gradient_plane<T, P, 1>(g, positions, out, shape);
+    else
+      max_gradient_plane<T, P, 2>(g, positions, out, shape);
+  }
+}
+
+// --- channels last -------------------------------------------------------------------------------
+
+template <class T, class P>
+void forward_last(const void* source, void* target, void* where, const PoolShape& shape,
+                  int64_t begin, int64_t end) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  const int64_t channels = shape.channels;
+  for (int64_t row = begin; row < end; ++row) {
+    const PoolRow at = PoolRow::of(row, shape.axis[0].out, shape.axis[1].out);
+    const T* image = static_cast<const T*>(source) + at.image * shape.in * channels;
+    const int64_t place = first_position(shape, at.z, at.y);
+    for (int64_t ox = 0; ox < ax.out; ++ox) {
+      const int64_t pixel = (row * ax.out + ox) * channels;
+      T* y = static_cast<T*>(target) + pixel;
+      P* positions = kWanted<P> ? static_cast<P*>(where) + pixel : nullptr;
+      channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
+        Best<L, kCount> best[kVectors];
+        for (int v = 0; v < kVectors; ++v) best[v].start(place + ax.first[ox]);
+        window_rows(shape, at.z, at.y, [&](int64_t position, int64_t in_row) {
+          const T* first = image + (in_row + ax.start[ox]) * channels + c;
+          for (int64_t k = ax.first[ox]; k < ax.last[ox]; ++k)
+            for (int v = 0; v < kVectors; ++v)
+              best[v].template offer<P>(
+                  load_vector<L, kCount>(first + k * ax.dilation * channels + v * kCount),
+                  position + k);
+        });
+        for (int v = 0; v < kVectors; ++v) best[v].write(y, positions, c + v * kCount);
+      });
+    }
+  }
+}
+
+template <class T, class P>
+void backward_last(const void* gradient, const void* where, void* target, const PoolShape& shape,
+                   int64_t begin, int64_t end) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  const int64_t channels = shape.channels;
+  for (int64_t row = begin; row < end; ++row) {
+    const PoolRow at = PoolRow::of(row, shape.axis[0].in, shape.axis[1].in);
+    const T* g = static_cast<const T*>(gradient) + at.image * shape.out * channels;
+    const P* positions = static_cast<const P*>(where) + at.image * shape.out * channels;
+    for (int64_t x = 0; x < ax.in; ++x) {
+      T* out = static_cast<T*>(target) + (row * ax.in + x) * channels;
+      channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
+        Vector<L, kCount> sum[kVectors] = {};
+        covering_rows(shape, at.z, at.y, [&](int64_t position, int64_t out_row) {
+          int64_t k;
+          for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox) {
+            if (!ax.position(ox, x, k)) continue;
+            const int64_t o = (out_row + ox) * channels + c;
+            for (int v = 0; v < kVectors; ++v) {
+              const auto chosen = load_vector<IndexOf<L>, kCount>(positions + o + v * kCount) ==
+                                  static_cast<IndexOf<L>>(position + k);
+              const auto value = load_vector<L, kCount>(g + o + v * kCount);
+              sum[v] += chosen ? value : Vector<L, kCount>{};
+            }
+          }
+        });
+        for (int v = 0; v < kVectors; ++v) put<T, L, kCount>(out + c + v * kCount, sum[v]);
+      });
+    }
+  }
+}
+
+template <class T>
+constexpr MaxPoolKernel kernel() {
+  MaxPoolKernel made;
+  made.forward_first[0] = forward_first<T, NoPositions>;
+  made.forward_first[1] = forward_first<T, uint8_t>;
+  made.forward_first[2] = forward_first<T, int32_t>;
+  made.forward_last[0] = forward_last<T, NoPositions>;
+  made.forward_last[1] = forward_last<T, uint8_t>;
+  made.forward_last[2] = forward_last<T, int32_t>;
+  made.backward_first[1] = backward_first<T, uint8_t>;
+  made.backward_first[2] = backward_first<T, int32_t>;
+  made.backward_last[1] = backward_last<T, uint8_t>;
+  made.backward_last[2] = backward_last<T, int32_t>;
+  return made;
+}
+
+constexpr MaxPoolKernels make_table() {
+  MaxPoolKernels table{};
+  table.pool[static_cast<int>(DType::float16)] = kernel<Float16>();
+  table.pool[static_cast<int>(DType::bfloat16)] = kernel<BFloat16>();
+  table.pool[static_cast<int>(DType::float32)] = kernel<float>();
+  table.pool[static_cast<int>(DType::float64)] = kernel<double>();
+  return table;
+}
+
+}  // namespace
+
+extern const MaxPoolKernels max_pool_kernels;
+constinit const MaxPoolKernels max_pool_kernels = make_table();
+
+}  // namespace samara::SAMARA_ISA
