@@ -117,22 +117,74 @@ void by_panels(Convolution& c, int64_t panels) {
   });
 }
 
+// How the gradient of the weight is cut: blocks of tiles one after another, and for each block
+// parts of the weight side by side.
+struct GradientPlan {
+  int64_t tiles, block, widest, panels;
+  int64_t slices;  // of the input channels
+  int64_t slice;   // channels of one slice
+  int64_t inputs, gradients, part_size;
+
+  explicit GradientPlan(const WinogradShape& shape)
+      : tiles(tile_count(shape)),
+        widest(std::max(shape.channels, shape.out_channels)),
+        panels(pieces(shape.out_channels, kernels().panel)),
+        part_size(points * (winograd_run * kernels().panel + winograd_gap)) {
+    // A block passes over all sums, so it is larger where these are, within the last-level cache.
+    constexpr int64_t smallest = int64_t{1} << 20, largest = 5 * smallest;
+    const int64_t each = points * (shape.channels + shape.out_channels);
+    const int64_t floats = std::clamp(2 * points * shape.channels * shape.out_channels, smallest,
+                                      std::max(largest, 96 * each));
+    block = std::min(tiles, std::max<int64_t>(floats / each, 96) / winograd_run * winograd_run);
+    slice = panels * pieces(shape.channels, winograd_run) < Blocks::wanted ? winograd_run / 2
+                                                                           : winograd_run;
+    slices = pieces(shape.channels, slice);
+    inputs = points * point_stride(shape, block);
+    gradients = points * (panels * block * kernels().panel + winograd_gap);
+  }
+  int64_t parts() const { return slices * panels; }
+  WinogradPart part(const WinogradShape& shape, int64_t i) const {
+    const int64_t first = i % slices * slice;
+    return {first, std::min(first + slice, shape.channels), i / slices};
+  }
+};
+
+// Costs in units of one vector of 16 multiply-adds, two of which a core does per cycle, as measured
+// on Zen 5. What is saved has to be a fifth at least.
+struct Cost {
+  int64_t channels, out_channels, in_vectors, out_vectors, direct, products;
+
+  explicit Cost(const WinogradShape& shape)
+      : channels(shape.channels),
+        out_channels(shape.out_channels),
+        in_vectors(pieces(channels, 16)),
+        out_vectors(pieces(out_channels, 32) * 2),
+        direct(shape.batch * shape.out_height * shape.out_width * 9 * channels *
+               pieces(out_channels, 16)),
+        products(tile_count(shape) *
+                 (points * channels * out_vectors + 320 * in_vectors + 224 * out_vectors)) {}
+
+  // Transformed weights take four times the memory.
+  bool sizes_fit() const {
+    return channels >= 16 && out_channels >= 16 && channels * out_channels <= int64_t{1} << 20;
+  }
+  bool pays(int64_t rest) const { return sizes_fit() && (products + rest) * 5 <= direct * 4; }
+};
+
 }  // namespace
 
-// In units of one vector of 16 multiply-adds, two of which a core does per cycle, measured on
-// Zen 5.
 bool winograd_pays(const WinogradShape& shape) {
-  const int64_t channels = shape.channels,
-                pixels = shape.batch * shape.out_height * shape.out_width;
   // With fewer pixels a weight that is new takes longer to transform than to use.
-  if (channels < 16 || shape.out_channels < 16 || pixels < 128) return false;
-  const int64_t in_vectors = pieces(channels, 16), out_vectors = pieces(shape.out_channels, 32) * 2;
-  const int64_t direct = pixels * 9 * channels * pieces(shape.out_channels, 16);
-  const int64_t tile = points * channels * out_vectors + 320 * in_vectors + 224 * out_vectors;
+  if (shape.batch * shape.out_height * shape.out_width < 128) return false;
+  const Cost cost(shape);
   // Weights are read from the last-level cache or from memory, at 64 or 24 bytes per cycle.
-  const int64_t bytes = points * 4 * channels * out_vectors * 16;
-  const int64_t weights = bytes / (bytes <= (int64_t{4} << 20) ? 32 : 12);
-  return (tile_count(shape) * tile + weights) * 5 <= direct * 4;
+  const int64_t bytes = points * 4 * cost.channels * cost.out_vectors * 16;
+  return cost.pays(bytes / (bytes <= (int64_t{4} << 20) ? 32 : 12));
+}
+
+bool winograd_weight_gradient_pays(const WinogradShape& shape) {
+  const Cost cost(shape);
+  return cost.pays(60 * cost.channels * cost.out_vectors * 16);
 }
 
 WinogradWeight adjoint(const WinogradWeight& w) {
@@ -164,6 +216,37 @@ bool winograd_convolution(const WinogradShape& shape, const float* x, const floa
   Convolution convolution{shape, x, transformed, epilogue, y, zeros.data(), blocks};
   (blocks.enough() ? by_blocks : by_panels)(convolution, panels);
   return convolution.finite;
+}
+
+bool winograd_weight_gradient(const WinogradShape& shape, const float* x, const float* gradient,
+                              float* weight) {
+  const WinogradKernels& own = kernels();
+  const GradientPlan plan(shape);
+  const Scratch zeros(plan.widest), inputs(plan.inputs), gradients(plan.gradients);
+  // With one block of tiles the sums live only as long as a part.
+  const bool at_once = plan.block == plan.tiles;
+  const Scratch sums(at_once ? 0 : plan.parts() * plan.part_size);
+  std::fill_n(zeros.data(), plan.widest, 0.0F);
+  std::atomic<bool> finite = true;
+  for (int64_t first = 0; first < plan.tiles; first += plan.block) {
+    const int64_t count = std::min(plan.block, plan.tiles - first);
+    const WinogradTiles in{first, count, point_stride(shape, count)};
+    const WinogradTiles out{first, count, plan.panels * count * own.panel + winograd_gap};
+    parallel_ranges(count, 7, [&](int64_t begin, int64_t end) {
+      own.transform_input(shape, x, zeros.data(), first + begin, end - begin, in, inputs.data());
+      own.transform_gradient(shape, gradient, zeros.data(), first + begin, end - begin, out,
+                             gradients.data());
+    });
+    parallel_tiles(plan.parts(), [&](int64_t i) {
+      const WinogradPart part = plan.part(shape, i);
+      const Scratch own_sums(at_once ? plan.part_size : 0);
+      float* const products = at_once ? own_sums.data() : sums.data() + i * plan.part_size;
+      own.gradient_products(part, in, inputs.data(), out, gradients.data(), first == 0, products);
+      if (first + count == plan.tiles && !own.inverse_gradient(shape, part, products, weight))
+        finite.store(false, std::memory_order_relaxed);
+    });
+  }
+  return finite;
 }
 
 }  // namespace samara

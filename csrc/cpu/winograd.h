@@ -58,4 +58,12 @@ void winograd_transform_weight(std::int64_t channels, std::int64_t out_channels,
 bool winograd_convolution(const WinogradShape& shape, const float* x, const float* transformed,
                           const WinogradEpilogue& epilogue, float* y);
 
+bool winograd_weight_gradient_pays(const WinogradShape& shape);
+
+// The gradient of the weight, [out_channels, channels, 3, 3] without gaps, of the convolution of
+// this shape, given the gradient of its output, with the same bits for any number of threads. False
+// when it is not finite, as above.
+bool winograd_weight_gradient(const WinogradShape& shape, const float* x, const float* gradient,
+                              float* weight);
+
 }  // namespace samara

@@ -21,6 +21,11 @@ struct WinogradTiles {
   std::int64_t point_stride;
 };
 
+// Some channels of one run, and one panel of output channels.
+struct WinogradPart {
+  std::int64_t first_channel, last_channel, panel;
+};
+
 struct WinogradKernels {
   // Output channels are cut into panels of this many. Transformed weights lie as
   // [out_channels / panel][36][channels * panel + winograd_gap], the last panel padded with zeros.
@@ -40,6 +45,23 @@ struct WinogradKernels {
   bool (*outputs)(const WinogradShape& shape, const WinogradTiles& tiles, const float* inputs,
                   const float* weights, std::int64_t first, std::int64_t count, std::int64_t panel,
                   const WinogradEpilogue& epilogue, float* products, float* y);
+
+  // The gradient with respect to the outputs, transformed like inputs: [36][out_channels /
+  // panel][count][panel]. `zeros` is a pixel of zeros.
+  void (*transform_gradient)(const WinogradShape& shape, const float* gradient, const float* zeros,
+                             std::int64_t first, std::int64_t count, const WinogradTiles& tiles,
+                             float* transformed);
+
+  // The sums of the products over the tiles that `in` and `out` hold, for one part of the weight:
+  // [36][winograd_run * panel + winograd_gap]; with `first` in place of what is there, otherwise
+  // added to it.
+  void (*gradient_products)(const WinogradPart& part, const WinogradTiles& in, const float* inputs,
+                            const WinogradTiles& out, const float* gradients, bool first,
+                            float* products);
+
+  // That part of the weight's gradient. False when it is not finite.
+  bool (*inverse_gradient)(const WinogradShape& shape, const WinogradPart& part,
+                           const float* products, float* weight);
 };
 
 namespace baseline {

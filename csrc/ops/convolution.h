@@ -23,6 +23,18 @@ struct GenericConvolution {
   void weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
 };
 
+// By Winograd's algorithm, for 3 x 3 kernels of stride 1 in float32. False where a direct kernel is
+// faster, and where a result is not finite: nothing useful has been written then.
+struct WinogradPath {
+  const ConvolutionShape& shape;
+
+  bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+               bool relu, const Tensor& y) const;
+  bool input_gradient(const Tensor& g, const Tensor& weight, const Tensor& bias,
+                      const Tensor& dx) const;
+  bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
+};
+
 // CPU kernels. inputs: x, weight, bias or nothing, residual or nothing; outputs: y.
 void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAttributes& a);
 // inputs: gradient of y, weight, bias of the transposed convolution or nothing; outputs: gradient

@@ -270,6 +270,7 @@ Tensor optional(TensorSpan inputs, size_t i) { return i < inputs.size() ? inputs
 void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAttributes& a) {
   const Tensor &x = inputs[0], &weight = inputs[1], &y = outputs[0];
   const Tensor bias = optional(inputs, 2), residual = optional(inputs, 3);
+  if (WinogradPath{a.shape}.forward(x, weight, bias, residual, a.relu, y)) return;
   ConvolutionRequest request = request_for(Pass::forward, x.dtype());
   request.bias = bool{bias};
   request.residual = bool{residual};
@@ -326,6 +327,7 @@ void convolution_input_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
                                     const ConvolutionAttributes& a) {
   const Tensor &g = inputs[0], &weight = inputs[1], &dx = outputs[0];
   const Tensor bias = inputs.size() > 2 && inputs[2] ? contiguous(inputs[2]) : Tensor();
+  if (WinogradPath{a.shape}.input_gradient(g, weight, bias, dx)) return;
   std::vector<Tile> tiles;
   TileKernels kernels;
   const bool fast = (g.dtype() == DType::float32 || g.dtype() == DType::bfloat16) &&
@@ -453,6 +455,7 @@ bool prefers_images(const ConvolutionShape& s) {
 void convolution_weight_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
                                      const ConvolutionAttributes& a) {
   const Tensor &g = inputs[0], &x = inputs[1], &dweight = outputs[0];
+  if (WinogradPath{a.shape}.weight_gradient(g, x, dweight)) return;
   if (dweight.dtype() != DType::float32 && g.dtype() == DType::bfloat16) {
     const Tensor wide = empty(dweight.shape(), DType::float32, Device{});
     convolution_weight_gradient_cpu(TensorSpan(&wide, 1), inputs, a);
