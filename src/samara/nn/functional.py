@@ -8,117 +8,188 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import samara
-from samara.errors import ArgumentError
+from samara.nn._activation_functions import (
+    alpha_dropout,
+    celu,
+    celu_,
+    dropout,
+    dropout1d,
+    dropout2d,
+    dropout3d,
+    elu,
+    elu_,
+    feature_alpha_dropout,
+    gumbel_softmax,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
+    hardtanh_,
+    leaky_relu,
+    leaky_relu_,
+    log_softmax,
+    mish,
+    relu,
+    relu6,
+    relu_,
+    rrelu,
+    rrelu_,
+    selu,
+    selu_,
+    silu,
+    softmax,
+    softmin,
+    threshold,
+    threshold_,
+)
+from samara.nn._loss_functions import (
+    bilinear,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cosine_embedding_loss,
+    cross_entropy,
+    ctc_loss,
+    embedding,
+    embedding_bag,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    margin_ranking_loss,
+    mse_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    nll_loss,
+    normalize,
+    poisson_nll_loss,
+    smooth_l1_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from samara.tensor import Tensor
 
 __all__ = [
+    "alpha_dropout",
+    "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "celu",
+    "celu_",
     "conv1d",
     "conv2d",
     "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
+    "dropout1d",
+    "dropout2d",
+    "dropout3d",
     "elu",
+    "elu_",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "gaussian_nll_loss",
     "gelu",
+    "glu",
+    "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
     "hardsigmoid",
     "hardswish",
     "hardtanh",
+    "hardtanh_",
+    "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
+    "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
+    "leaky_relu_",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "margin_ranking_loss",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "poisson_nll_loss",
+    "prelu",
     "relu",
     "relu6",
+    "relu_",
     "rms_norm",
+    "rrelu",
+    "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
+    "selu_",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "threshold_",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
 ]
 
 
 TensorFunction = Callable[..., Tensor]
 
 # The operations themselves, with the type they have here.
-binary_cross_entropy_with_logits: TensorFunction = samara.binary_cross_entropy_with_logits
 conv1d: TensorFunction = samara.conv1d
 conv2d: TensorFunction = samara.conv2d
 conv3d: TensorFunction = samara.conv3d
 conv_transpose1d: TensorFunction = samara.conv_transpose1d
 conv_transpose2d: TensorFunction = samara.conv_transpose2d
 conv_transpose3d: TensorFunction = samara.conv_transpose3d
-cross_entropy: TensorFunction = samara.cross_entropy
-dropout: TensorFunction = samara.dropout
-elu: TensorFunction = samara.elu
-embedding: TensorFunction = samara.embedding
 gelu: TensorFunction = samara.gelu
-hardswish: TensorFunction = samara.hardswish
-hardtanh: TensorFunction = samara.hardtanh
-huber_loss: TensorFunction = samara.huber_loss
-l1_loss: TensorFunction = samara.l1_loss
+batch_norm: TensorFunction = samara.batch_norm
+instance_norm: TensorFunction = samara.instance_norm
+group_norm: TensorFunction = samara.group_norm
+local_response_norm: TensorFunction = samara.local_response_norm
 layer_norm: TensorFunction = samara.layer_norm
-leaky_relu: TensorFunction = samara.leaky_relu
 linear: TensorFunction = samara.linear
-log_softmax: TensorFunction = samara.log_softmax
-mish: TensorFunction = samara.mish
-mse_loss: TensorFunction = samara.mse_loss
-nll_loss: TensorFunction = samara.nll_loss
 pad: TensorFunction = samara.pad
-relu: TensorFunction = samara.relu
-selu: TensorFunction = samara.selu
 sigmoid: TensorFunction = samara.sigmoid
-silu: TensorFunction = samara.silu
-smooth_l1_loss: TensorFunction = samara.smooth_l1_loss
-softmax: TensorFunction = samara.softmax
 softplus: TensorFunction = samara.softplus
 softsign: TensorFunction = samara.softsign
-celu: TensorFunction = samara.celu
-hardsigmoid: TensorFunction = samara.hardsigmoid
 logsigmoid: TensorFunction = samara.logsigmoid
 one_hot: TensorFunction = samara.one_hot
-relu6: TensorFunction = samara.relu6
 rms_norm: TensorFunction = samara.rms_norm
+scaled_dot_product_attention: TensorFunction = samara.scaled_dot_product_attention
 tanh: TensorFunction = samara.tanh
-
-
-def binary_cross_entropy(
-    input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
-) -> Tensor:
-    """-(y log x + (1 - y) log(1 - x)) for probabilities x; logarithms are cut off at -100.
-
-    `input: [*S]` in [0, 1], `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for
-    unequal shapes, ArgumentError for an input that is no probability. Prefer the form with logits,
-    which is exact for confident predictions.
-
-    >>> import samara
-    >>> loss = binary_cross_entropy(samara.tensor([0.5]), samara.tensor([1.0]))
-    >>> round(loss.item(), 4)
-    0.6931
-    """
-    plain = input.detach()
-    if bool(((plain < 0) | (plain > 1)).any()):
-        raise ArgumentError(
-            f"binary_cross_entropy: the input holds {plain.min().item()} to {plain.max().item()}. "
-            "Expected probabilities in [0, 1]. Fix: apply sigmoid first, or pass logits to "
-            "binary_cross_entropy_with_logits."
-        )
-    loss: Tensor = samara.binary_cross_entropy(input, target, weight, reduction)
-    return loss
+cosine_similarity: TensorFunction = samara.cosine_similarity
+glu: TensorFunction = samara.glu
+hardshrink: TensorFunction = samara.hardshrink
+pairwise_distance: TensorFunction = samara.pairwise_distance
+pdist: TensorFunction = samara.pdist
+prelu: TensorFunction = samara.prelu
+softshrink: TensorFunction = samara.softshrink
+tanhshrink: TensorFunction = samara.tanhshrink
