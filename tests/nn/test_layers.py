@@ -70,7 +70,7 @@ def test_a_lazy_layer_names_its_path():
         lambda: nn.Embedding(-1, 2),
         lambda: nn.Embedding(2, -1),
         lambda: nn.Embedding(3, 2, padding_idx=3),
-        lambda: nn.Embedding(3, 2, max_norm=1.0),
+        lambda: nn.EmbeddingBag(3, 2, mode="median"),
         lambda: nn.Dropout(1.5),
         lambda: nn.Dropout(-0.1),
         lambda: nn.Hardtanh(1.0, -1.0),
@@ -256,8 +256,9 @@ SIGNATURES = {
     "Hardswish": "inplace=False",
     "Softmax": "dim=None",
     "LogSoftmax": "dim=None",
-    "CrossEntropyLoss": "weight=None, ignore_index=-100, reduction='mean', label_smoothing=0.0",
-    "SmoothL1Loss": "reduction='mean', beta=1.0",
+    "CrossEntropyLoss": "weight=None, size_average=None, ignore_index=-100, reduce=None, "
+    "reduction='mean', label_smoothing=0.0",
+    "SmoothL1Loss": "size_average=None, reduce=None, reduction='mean', beta=1.0",
     "HuberLoss": "reduction='mean', delta=1.0",
     "Flatten": "start_dim=1, end_dim=-1",
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 import samara
 from samara.errors import ArgumentError, ShapeError
+from samara.lookup import choose
 from samara.nn import functional as F
 from samara.nn import init as _init
 from samara.nn.linear import check_size
@@ -13,14 +14,16 @@ from samara.nn.module import Module
 from samara.nn.parameter import Parameter
 from samara.tensor import Tensor
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class Embedding(Module):
     """y = weight[ids], with weight `[num_embeddings, embedding_dim]` from N(0, 1).
 
     `ids: [*] int` -> `[*, embedding_dim]`. The row `padding_idx` starts at zero and gets no
-    gradient. Raises IndexOutOfRangeError for an id outside of the table.
+    gradient. With `max_norm` rows are scaled down to that norm, in the table, before they are
+    looked up; `scale_grad_by_freq` divides a row's gradient by its number of occurrences. `sparse`
+    is accepted, gradients are dense. Raises IndexOutOfRangeError for an id outside of the table.
 
     >>> import samara
     >>> Embedding(10, 3)(samara.tensor([[1, 2], [3, 4]])).shape
@@ -44,16 +47,10 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("max_norm", max_norm),
-            ("scale_grad_by_freq", scale_grad_by_freq),
-            ("sparse", sparse),
-        ):
-            if value:
-                raise ArgumentError(
-                    f"Embedding: {name} is {value!r}. Expected its default, the only one that "
-                    f"works. Fix: leave {name} out."
-                )
+        self.max_norm = max_norm
+        self.norm_type = norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
+        self.sparse = sparse
         self.num_embeddings = check_size("Embedding", "num_embeddings", num_embeddings)
         self.embedding_dim = check_size("Embedding", "embedding_dim", embedding_dim)
         self.padding_idx = self._check_padding(padding_idx)
@@ -93,7 +90,14 @@ class Embedding(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """`[*]` -> `[*, embedding_dim]`."""
-        return F.embedding(input, self.weight, self.padding_idx)
+        return F.embedding(
+            input,
+            self.weight,
+            self.padding_idx,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+        )
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -102,7 +106,14 @@ class Embedding(Module):
 
     @classmethod
     def from_pretrained(
-        cls, embeddings: Tensor, freeze: bool = True, padding_idx: int | None = None
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
     ) -> Embedding:
         """An embedding over a given table `[num_embeddings, embedding_dim]`.
 
@@ -116,4 +127,98 @@ class Embedding(Module):
                 "[num_embeddings, embedding_dim]. Fix: reshape the table to two dimensions."
             )
         rows, columns = embeddings.shape
-        return cls(rows, columns, padding_idx, _weight=embeddings, _freeze=freeze)
+        return cls(
+            rows,
+            columns,
+            padding_idx,
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            sparse,
+            _weight=embeddings,
+            _freeze=freeze,
+        )
+
+
+class EmbeddingBag(Module):
+    """Sums, means or maxima of rows of a table over bags of ids.
+
+    `ids: [B, N]`, or `[N]` with the start of each bag in `offsets: [B]` -> `[B, embedding_dim]`; an
+    empty bag gives 0. Ids `padding_idx` count for nothing. Raises ArgumentError for an unknown
+    mode.
+
+    >>> import samara
+    >>> EmbeddingBag(10, 3)(samara.tensor([1, 2, 4]), samara.tensor([0, 2])).shape
+    (2, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        choose("EmbeddingBag: mode", mode, dict.fromkeys(("sum", "mean", "max")))
+        self.num_embeddings = check_size("EmbeddingBag", "num_embeddings", num_embeddings)
+        self.embedding_dim = check_size("EmbeddingBag", "embedding_dim", embedding_dim)
+        self.max_norm = max_norm
+        self.norm_type = norm_type
+        self.scale_grad_by_freq = scale_grad_by_freq
+        self.mode = mode
+        self.sparse = sparse
+        self.include_last_offset = include_last_offset
+        self.padding_idx = None if padding_idx is None else padding_idx % self.num_embeddings
+        shape = (self.num_embeddings, self.embedding_dim)
+        if _weight is None:
+            self.weight = Parameter(samara.empty(shape, dtype=dtype, device=device))
+            self.reset_parameters()
+        else:
+            self.weight = Parameter(_weight)
+
+    def reset_parameters(self) -> None:
+        """Draw the table anew; the padding row becomes zero."""
+
+        def fill(tensor: Tensor, key: Any) -> None:
+            _init.normal_(tensor, key=key)
+            if self.padding_idx is not None:
+                tensor[self.padding_idx] = 0.0
+
+        self._initialize("weight", fill)
+
+    def forward(
+        self,
+        input: Tensor,
+        offsets: Tensor | None = None,
+        per_sample_weights: Tensor | None = None,
+    ) -> Tensor:
+        """`[B, N]`, or `[N]` and `[B]` -> `[B, embedding_dim]`."""
+        return F.embedding_bag(
+            input,
+            self.weight,
+            offsets,
+            self.max_norm,
+            self.norm_type,
+            self.scale_grad_by_freq,
+            self.mode,
+            self.sparse,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )
+
+    def extra_repr(self) -> str:
+        """The sizes and the mode."""
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}, mode={self.mode!r}"

@@ -6,6 +6,7 @@ from typing import Any
 
 from samara.lookup import choose
 from samara.nn import functional as F
+from samara.nn._loss_functions import Legacy, reduction_of
 from samara.nn.module import Module
 from samara.tensor import Tensor
 
@@ -15,6 +16,7 @@ __all__ = [
     "CrossEntropyLoss",
     "HuberLoss",
     "L1Loss",
+    "Loss",
     "MSELoss",
     "NLLLoss",
     "SmoothL1Loss",
@@ -22,9 +24,14 @@ __all__ = [
 ]
 
 
-class _Loss(Module):
-    def __init__(self, reduction: str = "mean") -> None:
+class Loss(Module):
+    """What losses share: the reduction; `size_average` and `reduce` are PyTorch's older form."""
+
+    def __init__(
+        self, size_average: Legacy = None, reduce: Legacy = None, reduction: str = "mean"
+    ) -> None:
         super().__init__()
+        reduction = reduction_of(size_average, reduce, reduction)
         choose(f"{type(self).__name__}: reduction", reduction, dict.fromkeys(_REDUCTIONS))
         self.reduction = reduction
 
@@ -32,7 +39,7 @@ class _Loss(Module):
 _REDUCTIONS = ("mean", "sum", "none")
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss):
     """(input - target)^2, averaged, summed or not at all.
 
     `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -44,10 +51,10 @@ class MSELoss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
-        return F.mse_loss(input, target, self.reduction)
+        return F.mse_loss(input, target, reduction=self.reduction)
 
 
-class L1Loss(_Loss):
+class L1Loss(Loss):
     """|input - target|, averaged, summed or not at all.
 
     `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -59,10 +66,10 @@ class L1Loss(_Loss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
-        return F.l1_loss(input, target, self.reduction)
+        return F.l1_loss(input, target, reduction=self.reduction)
 
 
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss):
     """d^2 / (2 beta) where d = |input - target| < beta, else d - beta / 2 (Girshick, 2015).
 
     `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -72,8 +79,14 @@ class SmoothL1Loss(_Loss):
     2.5
     """
 
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        size_average: Legacy = None,
+        reduce: Legacy = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.beta = beta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -81,7 +94,7 @@ class SmoothL1Loss(_Loss):
         return F.smooth_l1_loss(input, target, beta=self.beta, reduction=self.reduction)
 
 
-class HuberLoss(_Loss):
+class HuberLoss(Loss):
     """d^2 / 2 where d = |input - target| <= delta, else delta (d - delta / 2) (Huber, 1964).
 
     `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -92,7 +105,7 @@ class HuberLoss(_Loss):
     """
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.delta = delta
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -100,7 +113,7 @@ class HuberLoss(_Loss):
         return F.huber_loss(input, target, delta=self.delta, reduction=self.reduction)
 
 
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss):
     """-log softmax(logits)[target], from logits.
 
     `input: [N, C, *S]` or `[C]`, `target: [N, *S]` class indices, or probabilities of input's
@@ -115,11 +128,13 @@ class CrossEntropyLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average: Legacy = None,
         ignore_index: int = -100,
+        reduce: Legacy = None,
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
@@ -136,7 +151,7 @@ class CrossEntropyLoss(_Loss):
         )
 
 
-class NLLLoss(_Loss):
+class NLLLoss(Loss):
     """-input[target] for log-probabilities, such as those of `LogSoftmax`.
 
     `input: [N, C, *S]` or `[C]`, `target: [N, *S]` or `[]` -> `[]` or target's shape. Raises
@@ -148,18 +163,29 @@ class NLLLoss(_Loss):
     """
 
     def __init__(
-        self, weight: Tensor | None = None, ignore_index: int = -100, reduction: str = "mean"
+        self,
+        weight: Tensor | None = None,
+        size_average: Legacy = None,
+        ignore_index: int = -100,
+        reduce: Legacy = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[N, C, *S]`, `[N, *S]` -> `[]` or `[N, *S]`."""
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
+        return F.nll_loss(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+        )
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss):
     """-(y log s(x) + (1 - y) log(1 - s(x))), s the sigmoid, from logits x.
 
     `input: [*S]`, `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -172,21 +198,23 @@ class BCEWithLogitsLoss(_Loss):
     def __init__(
         self,
         weight: Tensor | None = None,
+        size_average: Legacy = None,
+        reduce: Legacy = None,
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
         return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
+            input, target, self.weight, reduction=self.reduction, pos_weight=self.pos_weight
         )
 
 
-class BCELoss(_Loss):
+class BCELoss(Loss):
     """-(y log x + (1 - y) log(1 - x)) for probabilities x.
 
     `input: [*S]`, `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for unequal shapes
@@ -197,13 +225,19 @@ class BCELoss(_Loss):
     0.6931
     """
 
-    def __init__(self, weight: Tensor | None = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Legacy = None,
+        reduce: Legacy = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
         self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+        return F.binary_cross_entropy(input, target, self.weight, reduction=self.reduction)
 
 
 _BY_NAME: dict[str, Any] = {
