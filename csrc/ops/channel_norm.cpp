@@ -105,19 +105,18 @@ class Coefficients {
   Coefficients(DType dtype, int64_t n)
       : wide_(dtype == DType::float64), n_(n), memory_(count * n * size()) {}
 
-  void set(Which which, int64_t i, double value) {
-    std::byte* p = memory_.data() + (which * n_ + i) * size();
+  void set(Which which, const NormRange& range, double value) {
     if (wide_)
-      *reinterpret_cast<double*>(p) = value;
+      fill(reinterpret_cast<double*>(memory_.data()) + which * n_, range, value);
     else
-      *reinterpret_cast<float*>(p) = static_cast<float>(value);
+      fill(reinterpret_cast<float*>(memory_.data()) + which * n_, range, static_cast<float>(value));
   }
-  void set_affine(int64_t i, double mean, double scale_value, double bias_value) {
+  void set_affine(const NormRange& range, double mean, double scale_value, double bias_value) {
     const double rounded = wide_ ? mean : static_cast<double>(static_cast<float>(mean));
-    set(high, i, mean);
-    set(low, i, std::isfinite(rounded) ? mean - rounded : 0.0);
-    set(scale, i, scale_value);
-    set(bias, i, bias_value);
+    set(high, range, mean);
+    set(low, range, std::isfinite(rounded) ? mean - rounded : 0.0);
+    set(scale, range, scale_value);
+    set(bias, range, bias_value);
   }
   NormCoefficients from(int64_t i) {
     const auto at = [&](Which which) { return memory_.data() + (which * n_ + i) * size(); };
@@ -125,6 +124,11 @@ class Coefficients {
   }
 
  private:
+  template <class L>
+  static void fill(L* array, const NormRange& range, L value) {
+    L* p = array + range.first;
+    for (int64_t k = 0; k < range.count; ++k, p += range.step) *p = value;
+  }
   int64_t size() const { return wide_ ? 8 : 4; }
   bool wide_;
   int64_t n_;
@@ -241,8 +245,8 @@ void forward_cpu(TensorSpan outputs, TensorSpan inputs, const NormAttributes& at
       [&](int64_t unit) {
         if (own)
           merge_statistics(layout, unit, mean, squares, attributes.eps, statistics, variance);
-        layout.coefficients_of(unit, [&](int64_t s, int64_t c, int64_t i) {
-          coefficients.set_affine(i, statistics[2 * s],
+        layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
+          coefficients.set_affine(range, statistics[2 * s],
                                   weight[static_cast<size_t>(c)] * statistics[2 * s + 1],
                                   bias[static_cast<size_t>(c)]);
         });
@@ -264,7 +268,7 @@ const KernelSlot<NormAttributes> forward_slot("channel_norm", forward_cpu);
 void merge_sums(const NormLayout& layout, int64_t unit, const double* part_sum,
                 const double* part_product, double* sum, double* product) {
   const int64_t instance = layout.columns ? unit : layout.groups ? unit / layout.groups : 0;
-  layout.coefficients_of(unit, [&](int64_t, int64_t c, int64_t) {
+  layout.channels_of(unit, [&](int64_t, int64_t c, const NormRange&) {
     sum[instance * layout.channels + c] = product[instance * layout.channels + c] = 0;
   });
   layout.partials_of(unit, [&](int64_t, int64_t c, int64_t partial, int64_t) {
@@ -336,8 +340,8 @@ void backward_cpu(TensorSpan outputs, TensorSpan inputs, const NormAttributes& a
   double* product = sum + per_channel;
   Coefficients coefficients(x.dtype(), layout.instances * layout.width);
   for (int64_t unit = 0; unit < layout.units; ++unit)
-    layout.coefficients_of(unit, [&](int64_t s, int64_t c, int64_t i) {
-      coefficients.set_affine(i, statistics[2 * s],
+    layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
+      coefficients.set_affine(range, statistics[2 * s],
                               weight[static_cast<size_t>(c)] * statistics[2 * s + 1],
                               bias[static_cast<size_t>(c)]);
     });
@@ -355,13 +359,14 @@ void backward_cpu(TensorSpan outputs, TensorSpan inputs, const NormAttributes& a
         if (sums) merge_sums(layout, unit, part_sum, part_product, sum, product);
         int64_t last = -1;
         Averages averages;
-        layout.coefficients_of(unit, [&](int64_t s, int64_t c, int64_t i) {
+        layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
           const double reciprocal = statistics[2 * s + 1];
           if (own && s != last) averages = averages_of(layout, s, reciprocal, weight, sum, product);
           last = s;
-          coefficients.set(Coefficients::factor, i, weight[static_cast<size_t>(c)] * reciprocal);
-          coefficients.set(Coefficients::slope, i, -averages.along * reciprocal * reciprocal);
-          coefficients.set(Coefficients::level, i, -averages.plain * reciprocal);
+          coefficients.set(Coefficients::factor, range,
+                           weight[static_cast<size_t>(c)] * reciprocal);
+          coefficients.set(Coefficients::slope, range, -averages.along * reciprocal * reciprocal);
+          coefficients.set(Coefficients::level, range, -averages.plain * reciprocal);
         });
       },
       [&](const NormPiece& piece) {

@@ -22,6 +22,11 @@ struct NormPiece {
   int64_t partial;       // where its sums are kept
 };
 
+// Numbers first, first + step, ...
+struct NormRange {
+  int64_t first, count, step;
+};
+
 struct NormLayout {
   int64_t samples, channels, pixels;
   int64_t groups;      // per sample; 0: statistics over all samples
@@ -58,10 +63,6 @@ struct NormLayout {
   int64_t channels_per_statistic() const { return groups ? channels / groups : 1; }
   // Numbers that one mean is taken over.
   int64_t count() const { return groups ? channels / groups * pixels : samples * pixels; }
-  int64_t channel_of(int64_t column) const {
-    return !columns ? column : channels_last ? column % channels : column / pixels;
-  }
-
   NormPiece piece(int64_t unit, int64_t i) const {
     return columns ? column_piece(unit, i) : run_piece(unit, i);
   }
@@ -78,14 +79,12 @@ struct NormLayout {
       }
       return;
     }
-    const int64_t share = channels_per_statistic();
     for (int64_t b = 0; b < row_blocks; ++b) {
       const NormTile tile = block_of(b);
       const int64_t first = (unit * row_blocks + b) * width;
-      for (int64_t v = 0; v < tile.columns; ++v) {
-        const int64_t channel = channel_of(v);
-        visit(channel / share, channel, first + v, tile.rows);
-      }
+      each_column(tile.columns, [&](int64_t statistic, int64_t channel, int64_t v) {
+        visit(statistic, channel, first + v, tile.rows);
+      });
     }
   }
 
@@ -95,21 +94,21 @@ struct NormLayout {
     return columns ? (unit + 1) * statistics : unit + 1;
   }
 
-  // Calls visit(statistic, channel, coefficient), the first counted over all instances, for all
-  // coefficients that belong to a unit.
+  // Calls visit(statistic, channel, range), the first counted over all instances, for the channels
+  // of a unit; the range names the channel's coefficients.
   template <class Visit>
-  void coefficients_of(int64_t unit, Visit&& visit) const {
+  void channels_of(int64_t unit, Visit&& visit) const {
     const int64_t share = channels_per_statistic();
-    if (columns) {
-      for (int64_t v = 0; v < width; ++v) {
-        const int64_t channel = channel_of(v);
-        visit(unit * statistics + channel / share, channel, unit * width + v);
+    const int64_t instance = columns ? unit : groups ? unit / groups : 0;
+    const int64_t first = columns ? 0 : groups ? unit % groups : unit;
+    const int64_t last = columns ? statistics : first + 1;
+    const int64_t start = instance * width, apart = columns && !channels_last ? pixels : 1;
+    NormRange range{0, columns ? (channels_last ? fold : pixels) : 1, channels_last ? channels : 1};
+    for (int64_t s = first; s < last; ++s)
+      for (int64_t c = s * share; c < (s + 1) * share; ++c) {
+        range.first = start + c * apart;
+        visit(instance * statistics + s, c, range);
       }
-      return;
-    }
-    const int64_t instance = groups ? unit / groups : 0;
-    const int64_t first = groups ? unit % groups * share : unit;
-    for (int64_t c = first; c < first + share; ++c) visit(unit, c, instance * channels + c);
   }
 
   // collect(unit, piece), finish(unit) once all its pieces are collected, apply(unit, piece).
@@ -147,6 +146,17 @@ struct NormLayout {
     return std::max<int64_t>(work / std::max<int64_t>(each, 1), 1);
   }
   static int64_t cuts(int64_t n, int64_t step) { return (n + step - 1) / step; }
+
+  // visit(statistic, channel, column) for the first columns of an instance.
+  template <class Visit>
+  void each_column(int64_t count, Visit&& visit) const {
+    const int64_t share = channels_per_statistic();
+    const int64_t times = channels_last ? 1 : pixels;
+    for (int64_t v = 0; v < count;)
+      for (int64_t s = 0; s < statistics; ++s)
+        for (int64_t c = s * share; c < (s + 1) * share; ++c)
+          for (int64_t k = 0; k < times; ++k) visit(s, c, v++);
+  }
 
   void cut_columns() {
     constexpr int64_t kEnoughColumns = 64, kLanes = 16, kPieceNumbers = int64_t{1} << 15;

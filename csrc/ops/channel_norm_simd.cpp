@@ -29,7 +29,11 @@ struct ClampActivation {
       return {static_cast<L>(p.low), static_cast<L>(p.high)};
     }
     [[gnu::always_inline]] L forward(L z) const { return z < low ? low : z > high ? high : z; }
-    [[gnu::always_inline]] L backward(L g, L z) const { return (z > low) & (z < high) ? g : L(0); }
+    // A zero of g's sign, so that g is loaded before the mask is known: a load under a mask that
+    // waits for another one halves the memory's pace.
+    [[gnu::always_inline]] L backward(L g, L z) const {
+      return (z > low) & (z < high) ? g : math::copysign(L(0), g);
+    }
   };
 };
 struct LeakyActivation {
@@ -277,11 +281,15 @@ void run_statistics(const void* source, const NormTile& tile, double* mean, doub
     const double center = sum_row<L>(x, n, [](auto v) { return v; }) / count;
     const L high = static_cast<L>(center);
     const L low = static_cast<L>(center - static_cast<double>(high));
-    const double deviations = sum_row<L>(x, n, [high, low](auto v) {
-      const auto d = (v - high) - low;
+    const auto centered = [high, low](auto v) { return (v - high) - low; };
+    // The center is rounded; what the deviations still add up to corrects it.
+    const double rest = sum_row<L>(x, n, centered);
+    const double deviations = sum_row<L>(x, n, [centered](auto v) {
+      const auto d = centered(v);
       return d * d;
     });
-    all = merge(static_cast<double>(begin), all.mean, all.squares, count, center, deviations);
+    all = merge(static_cast<double>(begin), all.mean, all.squares, count, center + rest / count,
+                deviations - rest * rest / count);
   }
   *mean = all.mean;
   *squares = all.squares;

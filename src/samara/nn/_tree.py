@@ -22,6 +22,7 @@ INTERNAL = frozenset(
         "_forward_pre_hooks",
         "_settled",
         "_ready",
+        "_plan",
         "training",
     }
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from samara.errors import ArgumentError, IndexOutOfRangeError
-from samara.nn import _pending, _tree
+from samara.nn import _pending, _tree, fusion
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
 
@@ -37,6 +37,10 @@ class _Container(Module):
         self._entries[name] = value
         _pending.link(self, value)
         self.__dict__["_settled"] = self.__dict__["_ready"] = False
+        self._changed()
+
+    def _changed(self) -> None:
+        """Called when entries came or went."""
 
     def add_module(self, name: str, module: Any) -> None:
         """Set an entry under a name."""
@@ -80,6 +84,7 @@ class _Listing(_Container):
 
     def _refill(self, values: Iterable[Any]) -> None:
         self._entries.clear()
+        self._changed()
         for index, value in enumerate(values):
             self._set(str(index), value)
 
@@ -145,6 +150,8 @@ class Sequential(_Listing):
     (2, 1)
     """
 
+    _plan: tuple[fusion.Step, ...] | None = None
+
     def __init__(self, *layers: Any) -> None:
         super().__init__()
         if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
@@ -171,8 +178,22 @@ class Sequential(_Listing):
     def _part(self, entries: list[tuple[str, Any]]) -> Sequential:
         return Sequential(OrderedDict(entries))
 
+    def _changed(self) -> None:
+        self.__dict__.pop("_plan", None)
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._changed()
+
     def forward(self, input: Any) -> Any:
-        """Apply the layers in order."""
+        """Apply the layers in order; neighbours that can run as one operation do."""
+        steps = self._plan
+        if steps is None:
+            steps = self.__dict__["_plan"] = fusion.plan(list(self._entries.values()))
+        if steps:
+            for step in steps:
+                input = step.run(input)
+            return input
         for layer in self._entries.values():
             input = layer(input)
         return input

@@ -242,7 +242,7 @@ class Module:
     def __getstate__(self) -> dict[str, Any]:
         if any(not module._settled for module in self.modules()):
             self._settle()
-        dropped = ("_parent", "_era", "_serial", "_ready")
+        dropped = ("_parent", "_era", "_serial", "_ready", "_plan")
         return {name: value for name, value in self.__dict__.items() if name not in dropped}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -32,7 +32,8 @@ def _gate(g: Tensor, z: Tensor, activation: str, low: float, high: float) -> Ten
         return gated
     if activation == "silu":
         s = sigmoid(z)
-        return g * (s + z * s * (1 - s))
+        gated = g * (s + z * s * (1 - s))
+        return gated
     return g
 
 
