@@ -68,9 +68,11 @@ from samara.nn._loss_functions import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from samara.nn._resampling_functions import upsample, upsample_bilinear, upsample_nearest
 from samara.tensor import Tensor
 
 __all__ = [
+    "affine_grid",
     "alpha_dropout",
     "batch_norm",
     "bilinear",
@@ -78,6 +80,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -97,9 +100,11 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -110,6 +115,7 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -131,6 +137,8 @@ __all__ = [
     "pad",
     "pairwise_distance",
     "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -157,6 +165,10 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 
@@ -177,6 +189,14 @@ local_response_norm: TensorFunction = samara.local_response_norm
 layer_norm: TensorFunction = samara.layer_norm
 linear: TensorFunction = samara.linear
 pad: TensorFunction = samara.pad
+affine_grid: TensorFunction = samara.affine_grid
+channel_shuffle: TensorFunction = samara.channel_shuffle
+fold: TensorFunction = samara.fold
+grid_sample: TensorFunction = samara.grid_sample
+interpolate: TensorFunction = samara.interpolate
+pixel_shuffle: TensorFunction = samara.pixel_shuffle
+pixel_unshuffle: TensorFunction = samara.pixel_unshuffle
+unfold: TensorFunction = samara.unfold
 sigmoid: TensorFunction = samara.sigmoid
 softplus: TensorFunction = samara.softplus
 softsign: TensorFunction = samara.softsign

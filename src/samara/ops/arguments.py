@@ -43,9 +43,14 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_whole, "an int"),
     "float": (lambda v: _number(v) and not isinstance(v, complex), "a float"),
     "number": (_number, "a number"),
+    "number|str": (lambda v: _number(v) or isinstance(v, str), "a number or a string"),
     "ints": (
         lambda v: _whole(v) or (_sequence(v) and all(_whole(x) for x in v)),
         "an int or a sequence of ints",
+    ),
+    "floats": (
+        lambda v: _number(v) or (_sequence(v) and all(_number(x) for x in v)),
+        "a float or a sequence of floats",
     ),
     "dtype": (
         lambda v: isinstance(v, DType) or v in (bool, int, float, complex),
