@@ -23,7 +23,7 @@ except ImportError as _error:  # pragma: no cover - depends on the machine
             "Install it with your system's packages (Debian: libgomp1, Fedora: libgomp)."
         ) from _error
     raise
-from samara import errors, random
+from samara import _einops, errors, random
 from samara._core import (
     Device,
     DType,
@@ -91,6 +91,7 @@ newaxis = None
 pi = 3.141592653589793
 
 globals().update(_functions())
+_einops.register()
 
 # Loaded at first use, so that `import samara` stays light.
 _LAZY_MODULES = ("autograd", "data", "fft", "linalg", "nn", "ops", "optim", "testing", "train")
