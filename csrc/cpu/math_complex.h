@@ -72,9 +72,16 @@ template <class R>
 std::complex<R> acos(std::complex<R> z) {
   return std::acos(z);
 }
+// Odd, and conjugates of conjugates, to the last place, which the library's own is not.
 template <class R>
-std::complex<R> atan(std::complex<R> z) {
-  return std::atan(z);
+std::complex<R> atanh(std::complex<R> z) {
+  const std::complex<R> w = std::atanh(std::complex<R>(std::abs(z.real()), std::abs(z.imag())));
+  return {std::copysign(w.real(), z.real()), std::copysign(w.imag(), z.imag())};
+}
+template <class R>
+std::complex<R> atan(std::complex<R> z) {  // -j atanh(jz)
+  const std::complex<R> w = math::atanh(std::complex<R>(-z.imag(), z.real()));
+  return {w.imag(), -w.real()};
 }
 template <class R>
 std::complex<R> sinh(std::complex<R> z) {
@@ -95,10 +102,6 @@ std::complex<R> asinh(std::complex<R> z) {
 template <class R>
 std::complex<R> acosh(std::complex<R> z) {
   return std::acosh(z);
-}
-template <class R>
-std::complex<R> atanh(std::complex<R> z) {
-  return std::atanh(z);
 }
 
 template <class R>

@@ -518,6 +518,7 @@ def _torch_variance(name: str) -> Callable[..., Any]:
     ) -> Tensor:
         if isinstance(dim, bool):
             dim, unbiased = None, dim
+        correction = standard.pop("ddof", correction)  # NumPy's name
         if correction is None:
             correction = 0.0 if unbiased is False or standard else 1.0
         if not standard or dim is not None:

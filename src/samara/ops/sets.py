@@ -25,18 +25,26 @@ UniqueAllResult = namedtuple("UniqueAllResult", ["values", "indices", "inverse_i
 UniqueCountsResult = namedtuple("UniqueCountsResult", ["values", "counts"])
 UniqueInverseResult = namedtuple("UniqueInverseResult", ["values", "inverse_indices"])
 
-_ORDERED = tuple(dtype for dtype in ALL if dtype not in COMPLEX)
+
+def _sorted(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A vector in ascending order and the places it came from; real parts go before imaginary."""
+    if x.dtype not in COMPLEX:
+        ordered, order = sort_with_indices(x, 0)
+        return ordered, order
+    # -0 + 0 is 0: zeros of both signs are equal here.
+    order = sort_with_indices(x.imag + 0.0, 0).indices
+    order = order[sort_with_indices(x.real[order] + 0.0, 0).indices]
+    return x[order], order
 
 
 def _all(x: Tensor, place: str) -> UniqueAllResult:
     """Sorts stably; a new value starts where an element differs from the one before."""
-    if not isinstance(x, Tensor) or x.dtype in COMPLEX:
-        kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
+    if not isinstance(x, Tensor):
         raise DTypeError(
-            f"{place}: x is a {kind}. Expected a tensor of a real dtype, which has an order. "
-            "Fix: convert it first."
+            f"{place}: x is a {type(x).__name__}. Expected a tensor. "
+            "Fix: convert it with samara.asarray(...)."
         )
-    ordered, order = sort_with_indices(x.detach().reshape(x.numel()), 0)
+    ordered, order = _sorted(x.detach().reshape(x.numel()))
     size = ordered.shape[0]
     if not size:
         nothing = zeros(0, dtype=int64, device=x.device)
@@ -73,10 +81,10 @@ def _errors() -> list[ErrorSample]:
 
 _DOC = """{what}
 
-    x: [*S] real -> {out}, with n different values, in ascending order. Each NaN counts as a value
-    of its own. Gradients do not pass.
+    x: [*S] -> {out}, with n different values, in ascending order, complex ones by real part first.
+    Each NaN counts as a value of its own. Gradients do not pass.
 
-    Raises DTypeError for complex numbers. Source: Python array API standard 2025.12, `{name}`.
+    Raises DTypeError for what is no tensor. Source: Python array API standard 2025.12, `{name}`.
 
     >>> samara.{name}(samara.tensor([3, 1, 3])){show}.tolist()
     {answer}
@@ -87,7 +95,7 @@ def _fields(name: str, what: str, out: str, show: str, answer: str, ref: Any) ->
     return {
         "doc": _DOC.format(name=name, what=what, out=out, show=show, answer=answer),
         "ref": ref,
-        "dtypes": _ORDERED,
+        "dtypes": ALL,
         "ulp": 0,
         "samples": _samples,
         "errors": _errors,
@@ -179,14 +187,15 @@ def unique(
     "isin(x, elements, *, invert: bool = False)",
     doc="""Whether each element of x is among `elements`; NaN is in nothing.
 
-    x: [*S], elements: [*T], both real and one of them perhaps a number -> [*S] bool. Raises
-    DTypeError for complex numbers. Source: Python array API standard 2025.12, `isin`.
+    x: [*S], elements: [*T], one of them perhaps a number -> [*S] bool.
+
+    Raises DTypeError for what is neither. Source: Python array API standard 2025.12, `isin`.
 
     >>> samara.isin(samara.tensor([1, 2, 3]), samara.tensor([3, 1])).tolist()
     [True, False, True]
     """,
     ref=lambda x, elements, invert=False: np.isin(x, elements, invert=invert),
-    dtypes=_ORDERED,
+    dtypes=ALL,
     samples=lambda rng: [
         Sample(np.arange(6.0).reshape(2, 3), np.array([4.0, 0.0, 9.0])),
         Sample(np.arange(6.0), np.array([[1.0, 2.0]]), invert=True),
@@ -198,15 +207,15 @@ def unique(
     differentiable=False,
 )
 def isin(x: Tensor, elements: Tensor, *, invert: bool = False) -> Tensor:
-    if isinstance(x, (int, float)) and isinstance(elements, Tensor):
+    if isinstance(x, (int, float, complex)) and isinstance(elements, Tensor):
         x = asarray(x, device=elements.device)
-    elif isinstance(elements, (int, float)) and isinstance(x, Tensor):
+    elif isinstance(elements, (int, float, complex)) and isinstance(x, Tensor):
         elements = asarray(elements, device=x.device)
     values = _all(elements, "isin").values
-    if x.dtype in COMPLEX:
-        _all(x, "isin")
     if not values.numel():
         found = zeros(x.shape, dtype=samara_bool, device=x.device)
+    elif x.dtype in COMPLEX or values.dtype in COMPLEX:
+        found = _among(x.detach(), values)
     else:
         x = x.detach()
         both = (x.reshape(-1)[:0] + values[:0]).dtype if x.dtype is not values.dtype else x.dtype
@@ -214,6 +223,15 @@ def isin(x: Tensor, elements: Tensor, *, invert: bool = False) -> Tensor:
         place = clamp(searchsorted(values, x), max=values.shape[0] - 1)
         found = values[place] == x
     return ~found if invert else found  # type: ignore[no-any-return]
+
+
+def _among(x: Tensor, values: Tensor) -> Tensor:
+    """Whether the elements fall into the groups of `values`, without an order of the numbers."""
+    count = values.shape[0]
+    groups = _all(concat([values, x.reshape(x.numel())], 0), "isin").inverse_indices
+    taken = zeros(int(groups.max()) + 1, dtype=samara_bool, device=x.device)
+    taken[groups[:count]] = True
+    return taken[groups[count:]].reshape(x.shape)  # type: ignore[no-any-return]
 
 
 @composite(
