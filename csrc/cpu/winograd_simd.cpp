@@ -316,7 +316,7 @@ struct Store {
       value +=
           lanes >= width ? load(epilogue.residual + at) : load_part(epilogue.residual + at, lanes);
     }
-    if (epilogue.relu) value = value > 0 ? value : Vector{};
+    if (epilogue.relu) value = value < 0 ? Vector{} : value;  // NaN stays
     if (lanes >= width) {
       store(y + at, value);
     } else {
