@@ -46,7 +46,7 @@ _resample = _core.Operation(
 
 def _per_axis(name: str, value: Any, count: int) -> list[Any]:
     """One entry per spatial axis; a single number stands for all."""
-    if not isinstance(value, Sequence):
+    if isinstance(value, str) or not isinstance(value, Sequence):
         return [value] * count
     if len(value) != count:
         raise ShapeError(
@@ -82,8 +82,8 @@ def _check_options(
         )
 
 
-def _check_factor(factor: Any) -> float:
-    value = float(factor)
+def _check_factor(factor: float) -> float:
+    value = factor * 1.0
     if not (math.isfinite(value) and value > 0):
         raise ArgumentError(
             f"interpolate: scale_factor is {value}. Expected finite numbers above 0. "
