@@ -10,7 +10,14 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
-GROUPS = ("small_operations", "training_steps", "kernels", "contention", "footprint")
+GROUPS = (
+    "small_operations",
+    "training_steps",
+    "kernels",
+    "image_operations",
+    "contention",
+    "footprint",
+)
 THREADS = 2
 
 

@@ -423,9 +423,19 @@ class InstanceNorm3d(_InstanceNorm):
 class _Lazy(_Norm):
     """The constructor without a size."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ) -> None:
         kind: Any = super()
-        kind.__init__(None, *args, **kwargs)
+        kind.__init__(None, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
 
 class LazyBatchNorm1d(_Lazy, BatchNorm1d):
@@ -459,7 +469,7 @@ class LazyInstanceNorm1d(_Lazy, InstanceNorm1d):
     """An `InstanceNorm1d` that takes its number of channels from the first batch.
 
     >>> import samara
-    >>> LazyInstanceNorm1d(affine=True)(samara.ones(2, 9, 2)).shape
+    >>> LazyInstanceNorm1d()(samara.ones(2, 9, 2)).shape
     (2, 9, 2)
     """
 
@@ -468,7 +478,7 @@ class LazyInstanceNorm2d(_Lazy, InstanceNorm2d):
     """An `InstanceNorm2d` that takes its number of channels from the first batch.
 
     >>> import samara
-    >>> LazyInstanceNorm2d(affine=True)(samara.ones(2, 9, 2, 2)).shape
+    >>> LazyInstanceNorm2d()(samara.ones(2, 9, 2, 2)).shape
     (2, 9, 2, 2)
     """
 
@@ -477,6 +487,6 @@ class LazyInstanceNorm3d(_Lazy, InstanceNorm3d):
     """An `InstanceNorm3d` that takes its number of channels from the first batch.
 
     >>> import samara
-    >>> LazyInstanceNorm3d(affine=True)(samara.ones(2, 9, 2, 2, 2)).shape
+    >>> LazyInstanceNorm3d()(samara.ones(2, 9, 2, 2, 2)).shape
     (2, 9, 2, 2, 2)
     """
