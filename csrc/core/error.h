@@ -8,7 +8,18 @@
 
 namespace samara {
 
-enum class ErrorKind { shape, dtype, argument, device, gradient, index, memory, not_implemented };
+enum class ErrorKind {
+  shape,
+  dtype,
+  argument,
+  device,
+  gradient,
+  index,
+  memory,
+  not_implemented,
+  linear_algebra,
+  missing_library,
+};
 
 class Error : public std::runtime_error {
  public:

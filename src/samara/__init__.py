@@ -94,7 +94,18 @@ globals().update(_functions())
 _einops.register()
 
 # Loaded at first use, so that `import samara` stays light.
-_LAZY_MODULES = ("autograd", "data", "fft", "linalg", "nn", "ops", "optim", "testing", "train")
+_LAZY_MODULES = (
+    "autograd",
+    "data",
+    "fft",
+    "linalg",
+    "nn",
+    "ops",
+    "optim",
+    "special",
+    "testing",
+    "train",
+)
 _LAZY_NAMES = {
     "csv": "samara.data",
     "History": "samara.train",

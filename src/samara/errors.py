@@ -15,6 +15,8 @@ __all__ = [
     "DeviceError",
     "GradientError",
     "IndexOutOfRangeError",
+    "LinAlgError",
+    "MissingLibraryError",
     "NumericsError",
     "OutOfMemoryError",
     "SamaraError",
@@ -64,6 +66,14 @@ class DataError(SamaraError, ValueError):
     """Data that cannot be read or used, with the place in the file."""
 
 
+class LinAlgError(SamaraError, RuntimeError):
+    """A matrix that is singular or not positive-definite, or an iteration that did not converge."""
+
+
+class MissingLibraryError(SamaraError, ImportError):
+    """A library that is not installed."""
+
+
 class TrainingError(SamaraError, RuntimeError):
     """Training that cannot go on."""
 
@@ -82,6 +92,8 @@ BY_KIND: tuple[type[SamaraError], ...] = (
     IndexOutOfRangeError,
     OutOfMemoryError,
     UnsupportedError,
+    LinAlgError,
+    MissingLibraryError,
 )
 
 _PACKAGE = str(Path(__file__).parent)

@@ -17,15 +17,18 @@ for _path in sorted(Path(__file__).parent.glob("*.py")):
         importlib.import_module(f"samara.ops.{_path.stem}")
 
 
-def functions() -> dict[str, Callable[..., Any]]:
-    """Every public function by name: records, their aliases and in-place forms."""
+def functions(namespace: str = "") -> dict[str, Callable[..., Any]]:
+    """Every public function of a namespace by name: records, their aliases and in-place forms."""
     found: dict[str, Callable[..., Any]] = {}
     for record in RECORDS.values():
-        for name in (record.name, *record.aliases):
+        for full in (record.name, *record.aliases):
+            place, _, name = full.rpartition(".")
+            if place != namespace:
+                continue
             found[name] = record.function
             if record.in_place is not None:
                 found[f"{name}_"] = record.in_place
-    return found | PLAIN
+    return found if namespace else found | PLAIN
 
 
 def _install_methods() -> None:

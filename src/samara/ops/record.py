@@ -101,6 +101,9 @@ class Record:
     # Outputs -> what does not depend on choices that are free, such as the signs of eigenvectors;
     # the tests look at this. Written for tensors and NumPy arrays alike.
     invariant: Function | None = None
+    # Any matrix -> one that the operation takes, such as a symmetric one; the samples and the
+    # directions of the gradient checks go through it. Written for both as well.
+    domain: Function | None = None
 
 
 RECORDS: dict[str, Record] = {}
@@ -171,6 +174,7 @@ def operation(
     outputs: object = None,
     pointwise: bool = False,
     invariant: Function | None = None,
+    domain: Function | None = None,
 ) -> Function:
     """Declares an operation that has a native implementation and returns it as a function.
 
@@ -185,6 +189,7 @@ def operation(
     dim_form   who answers when the call says `dim=`, and as the method
     outputs    None: one tensor; names: a named tuple; list: a tuple of tensors
     invariant  outputs -> what does not depend on free choices, for the tests
+    domain     any first argument -> one that the operation takes, for the tests
 
     A name that ends in _ declares an operation that exists in place only; one with a dot, such as
     "linalg.eigh", an operation of the namespace before it.
@@ -221,6 +226,7 @@ def operation(
         pointwise=pointwise,
         differentiable=function.differentiable,  # type: ignore[attr-defined]
         invariant=invariant,
+        domain=domain,
     )
     function.record = record  # type: ignore[attr-defined]
     _add(record)
@@ -259,6 +265,8 @@ _SPELLINGS = (
     ("keepdim", "keepdims"),
     ("dims", "axis"),
     ("dims", "axes"),
+    ("dim", "axes"),
+    ("rcond", "rtol"),
     ("shifts", "shift"),
     ("reps", "repetitions"),
     ("end", "stop"),
@@ -290,6 +298,7 @@ def composite(
     dim_form: Function | None = None,
     differentiable: bool = True,
     invariant: Function | None = None,
+    domain: Function | None = None,
 ) -> Callable[[Function], Function]:
     """Declares an operation written in Python with others; the decorated function runs.
 
@@ -299,7 +308,7 @@ def composite(
 
     def decorate(function: Function) -> Function:
         known = list(inspect.signature(function).parameters)
-        spellings = {k: v for k, v in _SPELLINGS if v in known and k not in known}
+        spellings = {k: v for k, v in reversed(_SPELLINGS) if v in known and k not in known}
         for position, names in enumerate((("input", "self", "x1"), ("other", "x2"))):
             if position < len(known):
                 spellings.update({k: known[position] for k in names if k not in known})
@@ -343,6 +352,7 @@ def composite(
             pointwise=False,
             differentiable=differentiable,
             invariant=invariant,
+            domain=domain,
         )
         call.record = record  # type: ignore[attr-defined]
         _add(record)

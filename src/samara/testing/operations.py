@@ -106,8 +106,16 @@ def _shaped(samples: Sequence[Sample]) -> list[Sample]:
     return made
 
 
-def _arguments(record: Record, sample: Sample, dtype: DType) -> Arguments:
+def _given(record: Record, sample: Sample, dtype: DType) -> Arguments:
     return Arguments.of(sample).map(lambda a: cast(a, dtype) if is_data(record, a) else a)
+
+
+def _arguments(record: Record, sample: Sample, dtype: DType) -> Arguments:
+    arguments = _given(record, sample, dtype)
+    if record.domain is None:
+        return arguments
+    first, *rest = arguments.arrays()
+    return arguments.with_arrays([record.domain(first), *rest])
 
 
 def _writes(record: Record) -> bool:
@@ -306,7 +314,7 @@ def check_errors(record: Record) -> None:
         problems.note("there are no error samples")
     dtype = _usual_dtype(record)
     for sample in errors:
-        arguments = _arguments(record, sample, dtype).tensors()
+        arguments = _given(record, sample, dtype).tensors()
         problems.run(
             repr(sample),
             _expect_error,
@@ -370,7 +378,7 @@ def _differentiate(record: Record, sample: Sample, dtype: DType) -> int:
     def function(*inputs: Tensor) -> Any:
         places: list[Any] = [asarray(a) for a in arrays]
         for i, x in zip(moving, inputs, strict=True):
-            places[i] = x
+            places[i] = x if i or record.domain is None else record.domain(x)
         return _invariant(record, _outputs(arguments.with_arrays(places).call(record.function)))
 
     moving = list(range(len(arrays)))
@@ -556,7 +564,7 @@ def _forward_and_backward(record: Record, arguments: Arguments) -> list[Tensor]:
     ]
     for x in leaves:
         x.requires_grad = True
-    outputs = _outputs(arguments.with_arrays(inputs).call(record.function))
+    outputs = _invariant(record, _outputs(arguments.with_arrays(inputs).call(record.function)))
     roots = [y for y in outputs if y.requires_grad]
     if not roots:
         return outputs
