@@ -398,6 +398,22 @@ PyObject* grad_fn_of(PyObject*, PyObject* argument) {
       [&]() -> PyObject* { return node_object(grad_fn(require_tensor(argument, "grad_fn"))); });
 }
 
+PyObject* become(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *x, *view;
+    const char* place;
+    if (!PyArg_ParseTuple(arguments, "OOs", &x, &view, &place)) throw PythonError();
+    become_view(require_tensor(x, place), require_tensor(view, place), place);
+    return Py_NewRef(x);
+  });
+}
+PyObject* detach_here(PyObject*, PyObject* x) {
+  return guarded([&]() -> PyObject* {
+    detach_in_place(require_tensor(x, "detach_"));
+    return Py_NewRef(x);
+  });
+}
+
 // --- observers
 // -------------------------------------------------------------------------------------
 
@@ -482,6 +498,9 @@ PyMethodDef functions[] = {
     {"grad_enabled", grad_enabled, METH_NOARGS, "Whether operations are recorded."},
     {"set_grad_enabled", set_grad_enabled, METH_O, "Switches recording; returns the old state."},
     {"grad_fn", grad_fn_of, METH_O, "The tape node that made a tensor, or None."},
+    {"become_view", become, METH_VARARGS,
+     "become_view(tensor, view, place): gives a tensor the shape of a view of it."},
+    {"detach_in_place", detach_here, METH_O, "Takes a tensor out of its graph."},
     {"push_observer", push, METH_VARARGS, "push_observer(before, after) -> handle"},
     {"pop_observer", pop, METH_O, "Removes the observer of that handle."},
     {}};

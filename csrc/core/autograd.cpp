@@ -315,6 +315,54 @@ void exchange_data(const Tensor& x, const Tensor& source) {
   ++target.exchanges;
 }
 
+void become_view(const Tensor& x, const Tensor& view, std::string_view place) {
+  TensorImpl& target = *x.impl();
+  const TensorImpl& from = *view.impl();
+  if (!(target.storage == from.storage) || target.dtype != from.dtype)
+    fail(
+        ErrorKind::argument, place, ": another shape of ", target.shape,
+        " needs a copy of its memory. Expected a view of the tensor. Fix: use the form without _.");
+  if (x.requires_grad() && is_leaf(x) && (thread_state().grad_enabled || load_grad(x)))
+    fail(
+        ErrorKind::gradient, place,
+        ": a leaf that requires grad is given another shape. Expected a result of an operation, or "
+        "a leaf without grad under samara.no_grad(). Fix: use the form without _.");
+  if (x.requires_grad() && !is_leaf(x) && !thread_state().grad_enabled)
+    fail(ErrorKind::gradient, place,
+         ": a tensor in a graph is given another shape while nothing is recorded. Expected it "
+         "outside of no_grad. Fix: use x.detach(), or the form without _.");
+  if (x.requires_grad() && !is_leaf(x)) {
+    const AutogradMeta& source = autograd_meta(view);
+    AutogradMeta& meta = autograd_meta(x);
+    meta.grad_fn = source.grad_fn;
+    meta.output = source.output;
+    if (meta.view.base) meta.view.generation = autograd_meta(meta.view.base).generation;
+  } else if (x.requires_grad()) {
+    ++target.exchanges;  // graphs that were recorded with the former shape are stale
+  }
+  target.shape = from.shape;
+  target.strides = from.strides;
+  target.offset = from.offset;
+  target.elements = from.elements;
+  target.contiguous = from.contiguous;
+  // Saved for a backward pass, it has another shape now: as wrong to read as other values.
+  if (target.storage && !target.storage->read_only) mark_written(x, place);
+}
+
+void detach_in_place(const Tensor& x) {
+  AutogradMeta* meta = x.impl()->autograd;
+  if (meta && meta->view.base && x.requires_grad())
+    fail(ErrorKind::gradient,
+         "detach_: a view cannot leave the graph of its base. Expected a tensor with memory of its "
+         "own. Fix: use x.detach().");
+  if (meta) {
+    meta->grad_fn = {};
+    meta->output = 0;
+    ++meta->generation;
+  }
+  x.impl()->requires_grad = false;
+}
+
 void release_autograd(TensorImpl* impl) {
   AutogradMeta* meta = std::exchange(impl->autograd, nullptr);
   for (const Hook& hook : meta->hooks) python_hooks().drop(hook.function);

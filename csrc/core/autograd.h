@@ -86,6 +86,10 @@ Tensor exchange_grad(const Tensor& x, Tensor grad);
 bool place_grad(const Tensor& x, const Tensor& grad);
 // x shows the memory of `source` from now on: x.data = source.
 void exchange_data(const Tensor& x, const Tensor& source);
+// x takes the shape and the history of `view`, which shows x's memory: x.unsqueeze_(0).
+void become_view(const Tensor& x, const Tensor& view, std::string_view place);
+// x leaves its graph: x.detach_().
+void detach_in_place(const Tensor& x);
 void release_autograd(TensorImpl* impl);
 bool is_leaf(const Tensor& x);
 NodeRef grad_fn(const Tensor& x);

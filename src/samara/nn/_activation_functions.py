@@ -162,7 +162,8 @@ def rrelu_(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
 ) -> Tensor:
     """`rrelu` written into the input. `[*S]` -> the input."""
-    return samara.rrelu_(input, lower, upper, training)
+    written: Tensor = samara.rrelu_(input, lower, upper, training)
+    return written
 
 
 # --- along an axis --------------------------------------------------------------------------------
@@ -200,7 +201,8 @@ def gumbel_softmax(
     logits: Tensor, tau: float = 1.0, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:
     """A sample of the Gumbel-softmax distribution (Jang et al., 2017). `[*S]` -> `[*S]`."""
-    return samara.gumbel_softmax(logits, tau, hard, eps, dim)
+    drawn: Tensor = samara.gumbel_softmax(logits, tau, hard, eps, dim)
+    return drawn
 
 
 # --- dropout --------------------------------------------------------------------------------------
@@ -273,7 +275,8 @@ def _alpha(place: str, input: Tensor, p: float, training: bool, shape: Any) -> T
         return input * 0.0
     kept = samara.bernoulli(samara.full(shape, 1.0 - p, dtype=input.dtype, device=input.device))
     a = ((1.0 - p) * (1.0 + p * SELU_LIMIT**2)) ** -0.5
-    return input * (kept * a) + (a * SELU_LIMIT) * ((1.0 - p) - kept)
+    mixed: Tensor = input * (kept * a) + (a * SELU_LIMIT) * ((1.0 - p) - kept)
+    return mixed
 
 
 def alpha_dropout(

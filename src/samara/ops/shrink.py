@@ -306,4 +306,4 @@ def gumbel_softmax(
         return soft
     index = soft.detach().argmax(axis=axis, keepdims=True)
     one = zeros_like(soft.detach()).scatter(axis, index, 1.0)
-    return one - soft.detach() + soft
+    return one - soft.detach() + soft  # type: ignore[no-any-return]

@@ -7,6 +7,7 @@ half a unit in the last place. The bounds of the records are those of float64, h
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -26,11 +27,16 @@ ROOT_PI = math.sqrt(math.pi)
 PYTORCH = "PyTorch, `torch.special.{}`"
 
 
+def _mpmath() -> Any:
+    """The tests' oracle; the package runs without it."""
+    return importlib.import_module("mpmath")
+
+
 def _exact(name: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
     """Mpmath's function of that name on arrays; an oracle for tests, where mpmath is installed."""
 
     def reference(*arrays: Any) -> Any:
-        import mpmath
+        mpmath = _mpmath()
 
         call = function or getattr(mpmath, name)
         with mpmath.workdps(40):
@@ -117,7 +123,7 @@ def _polygamma_ref(n: int, x: Any) -> Any:
     known = [NAN, (_is(math.inf), 0.0 if n else math.inf)]
     if n:
         known.append((lambda v: v <= 0 and v == math.floor(v), math.inf))
-    whole = _at(_exact("", lambda v: __import__("mpmath").polygamma(n, v)), *known)
+    whole = _at(_exact("", lambda v: _mpmath().polygamma(n, v)), *known)
     sign = -1 if n > 1 and n % 2 == 0 else 1
 
     def signed(x: Any) -> Any:
@@ -241,7 +247,7 @@ erfinv = unary(
 
 
 def _erfcx_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     return mpmath.exp(x * x) * mpmath.erfc(x)
 
@@ -267,7 +273,7 @@ erfcx = unary(
 
 
 def _ndtr_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     return mpmath.erfc(-x / mpmath.sqrt(2)) / 2
 
@@ -286,7 +292,7 @@ ndtr = unary(
 
 
 def _log_ndtr_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     if x > 0:
         return mpmath.log1p(-mpmath.erfc(x / mpmath.sqrt(2)) / 2)
@@ -314,7 +320,7 @@ log_ndtr = unary(
 
 def _ndtri_exact(p: Any) -> Any:
     """-sqrt(2) erfcinv(2 p), refined by Newton's method on the logarithm."""
-    import mpmath
+    mpmath = _mpmath()
 
     if p > 0.5:
         return -_ndtri_exact(1 - p)
@@ -355,7 +361,7 @@ def _bessel(kind: str, order: int, scale: int = 0) -> Callable[..., Any]:
     """Mpmath's Bessel function, times e^(scale |x|)."""
 
     def call(x: Any) -> Any:
-        import mpmath
+        mpmath = _mpmath()
 
         return getattr(mpmath, f"bessel{kind}")(order, x) * mpmath.exp(scale * abs(x))
 
@@ -366,8 +372,9 @@ _WHOLE_LINE = (0.0, -0.0, 0.5, -0.5, 2.5, -2.5, 7.9, 8.1, 30.0, -30.0, 80.0, mat
 
 
 def _even(name: str, text: str, ref: Any, grad: Any, top: float, ulp: float, **others: Any) -> Any:
-    others = {"methods": (), "in_place": True} | others
-    odd = others.get("origin") == "[0.0]"
+    options: dict[str, Any] = {"methods": (), "in_place": True} | others
+    bottom, origin = options.pop("bottom", top), options.pop("origin", "[1.0]")
+    odd = origin == "[0.0]"
     return unary(
         f"{name}(x)",
         text,
@@ -375,15 +382,15 @@ def _even(name: str, text: str, ref: Any, grad: Any, top: float, ulp: float, **o
             ref,
             NAN,
             (_is(math.inf), top),
-            (_is(-math.inf), others.pop("bottom", top)),
+            (_is(-math.inf), bottom),
             (_is(0.0), lambda x: x if odd else 1.0),
         ),
         grad=grad,
         edges=(*_WHOLE_LINE, math.inf, -math.inf),
         ulp=ulp,
         source=PYTORCH.format(name),
-        example=(f"samara.{name}(samara.tensor([0.0])).tolist()", others.pop("origin", "[1.0]")),
-        **others,
+        example=(f"samara.{name}(samara.tensor([0.0])).tolist()", origin),
+        **options,
     )
 
 
@@ -414,7 +421,7 @@ def _over(y: Tensor, x: Tensor) -> Any:
     return where(origin, 0.5, y / safe)
 
 
-i1 = _even(
+i1: Any = _even(
     "i1",
     "The modified Bessel function of the first kind, of order 1.",
     _bessel("i", 1),
@@ -425,7 +432,7 @@ i1 = _even(
     origin="[0.0]",
     in_place=False,
 )
-i1e = _even(
+i1e: Any = _even(
     "i1e",
     "e^-|x| i1(x).",
     _bessel("i", 1, -1),
@@ -466,7 +473,7 @@ bessel_j0 = _oscillating(
     lambda g, x, y: -g * bessel_j1(x),
     1.0,
 )
-bessel_j1 = _oscillating(
+bessel_j1: Any = _oscillating(
     "bessel_j1",
     "The Bessel function of the first kind, of order 1.",
     "j",
@@ -482,7 +489,7 @@ bessel_y0 = _oscillating(
     lambda g, x, y: -g * bessel_y1(x),
     -math.inf,
 )
-bessel_y1 = _oscillating(
+bessel_y1: Any = _oscillating(
     "bessel_y1",
     "The Bessel function of the second kind, of order 1; NaN for x < 0.",
     "y",
@@ -521,7 +528,7 @@ modified_bessel_k0 = _decaying(
     0,
     lambda g, x, y: -g * modified_bessel_k1(x),
 )
-modified_bessel_k1 = _decaying(
+modified_bessel_k1: Any = _decaying(
     "modified_bessel_k1",
     "The modified Bessel function of the second kind, of order 1.",
     1,
@@ -535,7 +542,7 @@ scaled_modified_bessel_k0 = _decaying(
     1,
     lambda g, x, y: g * (y - scaled_modified_bessel_k1(x)),
 )
-scaled_modified_bessel_k1 = _decaying(
+scaled_modified_bessel_k1: Any = _decaying(
     "scaled_modified_bessel_k1",
     "e^x times the modified Bessel function of the second kind, of order 1.",
     1,
@@ -545,7 +552,7 @@ scaled_modified_bessel_k1 = _decaying(
 
 
 def _spherical_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     return mpmath.sin(x) / x
 

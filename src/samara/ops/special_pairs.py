@@ -22,7 +22,7 @@ from samara.ops.pointwise import (
 )
 from samara.ops.record import FLOAT, INTEGER, ErrorSample, Sample, composite, plain
 from samara.ops.selection import clamp, where
-from samara.ops.special import NAN, _at, _exact, _is
+from samara.ops.special import NAN, _at, _exact, _is, _mpmath
 from samara.tensor import Tensor
 
 PYTORCH = "PyTorch, `torch.{}`"
@@ -31,7 +31,7 @@ PYTORCH = "PyTorch, `torch.{}`"
 
 
 def _sinc_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     return mpmath.sinpi(x) / (mpmath.pi * x)
 
@@ -59,7 +59,7 @@ sinc = unary(
 
 
 def _logit_exact(x: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     return mpmath.log(x / (1 - x))
 
@@ -157,7 +157,7 @@ def _text() -> list[ErrorSample]:
 )
 def frac(x: Tensor) -> Tensor:
     require_dtype("frac", x, FLOAT)
-    return x - x.trunc()  # type: ignore[no-any-return]
+    return x - x.trunc()
 
 
 @composite(
@@ -178,7 +178,7 @@ def frac(x: Tensor) -> Tensor:
 )
 def deg2rad(x: Tensor) -> Tensor:
     require_dtype("deg2rad", x, REAL_INPUTS)
-    return x * (math.pi / 180)  # type: ignore[no-any-return]
+    return x * (math.pi / 180)
 
 
 @composite(
@@ -199,7 +199,7 @@ def deg2rad(x: Tensor) -> Tensor:
 )
 def rad2deg(x: Tensor) -> Tensor:
     require_dtype("rad2deg", x, REAL_INPUTS)
-    return x * (180 / math.pi)  # type: ignore[no-any-return]
+    return x * (180 / math.pi)
 
 
 # --- of two arguments -----------------------------------------------------------------------------
@@ -258,17 +258,18 @@ xlog1py = binary(
 )
 
 
-def _first(x: Tensor, y: Tensor, larger: bool) -> Any:
+def _first(pair: tuple[Tensor, ...], larger: bool) -> Any:
+    x, y = pair
     return ((x >= y) if larger else (x <= y)) | y.isnan()
 
 
 def _fmax_grad(g: Tensor, x: Any, y: Any, out: Tensor) -> Any:
-    first = _first(*operands(g, x, y), True)
+    first = _first(operands(g, x, y), True)
     return where(first, g, 0.0), where(first, 0.0, g)
 
 
 def _fmin_grad(g: Tensor, x: Any, y: Any, out: Tensor) -> Any:
-    first = _first(*operands(g, x, y), False)
+    first = _first(operands(g, x, y), False)
     return where(first, g, 0.0), where(first, 0.0, g)
 
 
@@ -371,7 +372,7 @@ def _fixed_first(place: str, x: Any, what: str) -> None:
         )
 
 
-_zeta = _core.Operation(
+_zeta: Any = _core.Operation(
     "zeta(x, y)", "zeta", rule=lambda g, x, y, out: (None, -g * (x * _zeta(x + 1, y)))
 )
 _gammainc = _core.Operation(
@@ -401,7 +402,7 @@ def _pair_exact(call: Any) -> Any:
 
 
 def _zeta_exact(s: Any, q: Any) -> Any:
-    import mpmath
+    mpmath = _mpmath()
 
     if s == 1 or (q <= 0 and mpmath.isint(q)):
         return mpmath.inf
@@ -449,7 +450,7 @@ def zeta(x: Tensor, y: Tensor) -> Tensor:
 
 def _incomplete(lower: bool) -> Any:
     def call(a: Any, x: Any) -> Any:
-        import mpmath
+        mpmath = _mpmath()
 
         if a < 0 or x < 0 or (a == 0 and x == 0) or mpmath.isnan(a) or mpmath.isnan(x):
             return mpmath.nan
