@@ -141,6 +141,24 @@ struct Tile {
   }
 };
 
+// Adds one tap of each of n pixels; pixels of the image are `step` apart.
+template <class T, class L>
+void add_tap(const T* plane, int64_t step, const int32_t* __restrict index,
+             const L* __restrict weight, int64_t n, L* __restrict sums) {
+  if (step == 1) {
+    for (int64_t p = 0; p < n; ++p) {
+      const int32_t at = index[p] < 0 ? 0 : index[p];
+      const L share = weight[p] * static_cast<L>(load(plane + at));
+      sums[p] += index[p] < 0 ? L(0) : share;
+    }
+    return;
+  }
+  for (int64_t p = 0; p < n; ++p) {
+    if (index[p] < 0) continue;
+    sums[p] += weight[p] * static_cast<L>(load(plane + index[p] * step));
+  }
+}
+
 template <class T>
 void sample(const void* source, const void* grid, void* target, const GridShape& shape,
             int64_t begin, int64_t end) {
@@ -173,15 +191,9 @@ void sample(const void* source, const void* grid, void* target, const GridShape&
   for (int64_t c = 0; c < shape.channels; ++c) {
     const T* plane = x + c * shape.in_channel;
     for (int64_t p = 0; p < n; ++p) sums[p] = 0;
-    for (int k = 0; k < taps; ++k) {
-      const int32_t* index = tile.index + k * kGridTile;
-      const L* weight = tile.weight + k * kGridTile;
-      for (int64_t p = 0; p < n; ++p) {
-        const int32_t at = index[p];
-        const L value = static_cast<L>(load(plane + (at < 0 ? 0 : at) * shape.in_pixel));
-        sums[p] += at < 0 ? L(0) : weight[p] * value;
-      }
-    }
+    for (int k = 0; k < taps; ++k)
+      add_tap(plane, shape.in_pixel, tile.index + k * kGridTile, tile.weight + k * kGridTile, n,
+              sums);
     T* row = out + c * shape.out_channel;
     for (int64_t p = 0; p < n; ++p) store(row + p * shape.out_pixel, sums[p]);
   }

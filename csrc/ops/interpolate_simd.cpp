@@ -380,8 +380,9 @@ void run_plane(const void* x, void* target, const ResampleTask& task, int64_t be
   T* out = static_cast<T*>(target);
   const int64_t n = task.w.out * task.inner;
   if (!task.rows_first) {
-    for (int64_t row = begin; row < end; row += kLines)
-      plane.combined_first(row, row + kLines < end ? row + kLines : end, out);
+    const int64_t lines = task.inner == 1 ? kLines : 1;
+    for (int64_t row = begin; row < end; row += lines)
+      plane.combined_first(row, row + lines < end ? row + lines : end, out);
     return;
   }
   int64_t depth = -1, next = 0;

@@ -118,6 +118,21 @@ void for_each_row(const PadPlan& plan, bool of_input, int64_t begin, int64_t end
   }
 }
 
+// memcpy of a row, which is mostly too short for a call.
+template <class T>
+void copy_run(T* out, const T* x, int64_t n) {
+  const size_t bytes = static_cast<size_t>(n) * sizeof(T);
+  constexpr size_t kStep = 32;
+  if (bytes < kStep || bytes > 8 * kStep) {
+    std::memcpy(out, x, bytes);
+    return;
+  }
+  auto* to = reinterpret_cast<std::byte*>(out);
+  const auto* from = reinterpret_cast<const std::byte*>(x);
+  for (size_t i = 0; i + kStep < bytes; i += kStep) std::memcpy(to + i, from + i, kStep);
+  std::memcpy(to + bytes - kStep, from + bytes - kStep, kStep);
+}
+
 template <class T>
 void pad_row(const T* x, T* out, const PadAxis& axis, const Middle& middle, const int64_t* sources,
              int64_t block, T value) {
@@ -130,13 +145,13 @@ void pad_row(const T* x, T* out, const PadAxis& axis, const Middle& middle, cons
       else if (block == 1)
         *target = x[source];
       else
-        std::memcpy(target, x + source * block, static_cast<size_t>(block) * sizeof(T));
+        copy_run(target, x + source * block, block);
     }
   };
   edge(0, middle.begin);
   if (middle.end > middle.begin)
-    std::memcpy(out + middle.begin * block, x + (middle.begin - axis.left) * block,
-                static_cast<size_t>((middle.end - middle.begin) * block) * sizeof(T));
+    copy_run(out + middle.begin * block, x + (middle.begin - axis.left) * block,
+             (middle.end - middle.begin) * block);
   edge(middle.end, axis.out);
 }
 
@@ -183,8 +198,8 @@ void gather_row(const T* g, T* out, const PadAxis& axis, const Middle& middle,
                 const std::vector<int64_t>& uneven, const Shown& shown, int64_t block) {
   using A = Accumulator<T>;
   if (middle.end > middle.begin)
-    std::memcpy(out + (middle.begin - axis.left) * block, g + middle.begin * block,
-                static_cast<size_t>((middle.end - middle.begin) * block) * sizeof(T));
+    copy_run(out + (middle.begin - axis.left) * block, g + middle.begin * block,
+             (middle.end - middle.begin) * block);
   for (int64_t i : uneven)
     for (int64_t c = 0; c < block; ++c) {
       typename A::type sum{};
@@ -253,29 +268,19 @@ const KernelSlot<PadPlan> pad_adjoint_slot("pad_adjoint", pad_adjoint_cpu);
 
 // --- arguments -----------------------------------------------------------------------------------
 
-// Axes from the one with the largest stride to the one with the smallest, when x is dense in that
-// order; row-major otherwise.
+// Axes from the one with the largest stride to the one with the smallest; row-major for expanded
+// and reversed tensors.
 Dims memory_order(const Tensor& x) {
   Dims plain;
   for (int i = 0; i < x.rank(); ++i) plain.push_back(i);
   if (x.is_contiguous()) return plain;
+  for (int i = 0; i < x.rank(); ++i)
+    if (x.size(i) != 1 && x.stride(i) <= 0) return plain;
   Dims order = plain;
   std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
     return x.stride(static_cast<int>(a)) > x.stride(static_cast<int>(b));
   });
-  int64_t step = 1;
-  for (int i = order.size() - 1; i >= 0; --i) {
-    const int axis = static_cast<int>(order[i]);
-    if (x.size(axis) != 1 && x.stride(axis) != step) return plain;
-    step *= x.size(axis);
-  }
   return order;
-}
-
-bool is_row_major(const Dims& order) {
-  for (int i = 0; i < order.size(); ++i)
-    if (order[i] != i) return false;
-  return true;
 }
 
 Tensor empty_in(const Dims& shape, const Dims& order, DType dtype, Device device) {
@@ -288,6 +293,21 @@ Tensor empty_in(const Dims& shape, const Dims& order, DType dtype, Device device
     step *= std::max<int64_t>(shape[axis], 1);
   }
   return alias(flat, shape, strides, 0);
+}
+
+// x itself when it is dense in that order.
+Tensor dense_in(const Tensor& x, const Dims& order) {
+  bool dense = true;
+  int64_t step = 1;
+  for (int i = order.size() - 1; i >= 0; --i) {
+    const int axis = static_cast<int>(order[i]);
+    dense = dense && (x.size(axis) == 1 || x.stride(axis) == step);
+    step *= x.size(axis);
+  }
+  if (dense) return x;
+  const Tensor copy = empty_in(x.shape(), order, x.dtype(), x.device());
+  copy_into(copy, x);
+  return copy;
 }
 
 // `pad` names the last axis first, its left end before its right one.
@@ -392,7 +412,7 @@ void pad_forward(Call& call) {
   PadPlan plan = make_plan(x.shape(), pad, mode, order);
   store_number(plan.value, x.dtype(), value.is_none() ? Value(0) : value);
   const Tensor out = empty_in(padded_shape(x.shape(), pad), order, x.dtype(), x.device());
-  pad_slot(out, {is_row_major(order) ? contiguous(x) : x}, plan);
+  pad_slot(out, {dense_in(x, order)}, plan);
   call.output(out);
 }
 
@@ -416,7 +436,7 @@ void pad_adjoint_forward(Call& call) {
   const auto mode = static_cast<PadMode>(choose(call.name(), "mode", call[3].text(), kPadModes));
   const PadPlan plan = make_plan(shape, call[2].integers(), mode, order);
   const Tensor out = empty_in(shape, order, g.dtype(), g.device());
-  pad_adjoint_slot(out, {is_row_major(order) ? contiguous(g) : g}, plan);
+  pad_adjoint_slot(out, {dense_in(g, order)}, plan);
   call.output(out);
 }
 

@@ -260,3 +260,16 @@ def test_grid_mistakes():
         samara.grid_sample(x, samara.zeros(2, 4, 4, 2, dtype=samara.float64))
     with pytest.raises(ArgumentError, match="'zeros', 'border', 'reflection'"):
         samara.grid_sample(x, samara.zeros(2, 4, 4, 2), padding_mode="wrap")
+
+
+def test_channels_cut_out_of_an_image_keep_their_order():
+    image = rng.normal(size=(2, 8, 4, 5)).astype(np.float32)
+    whole, _ = channels_last(image)
+    for make in (
+        lambda x: samara.interpolate(x, (8, 10), mode="bilinear"),
+        lambda x: samara.pad(x, (1, 1, 1, 1), "reflect"),
+    ):
+        made = make(whole[:, 2:5])
+        assert made.stride(1) == 1
+        expected = make(samara.tensor(np.ascontiguousarray(image[:, 2:5])))
+        np.testing.assert_allclose(made.numpy(), expected.numpy(), atol=1e-6)
