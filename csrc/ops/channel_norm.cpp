@@ -158,7 +158,60 @@ struct Bytes {
   void* at(int64_t i) const { return first ? first + i * size : nullptr; }
 };
 
+// What the passes over the input share: sums of the pieces and the coefficients of a part of it.
+struct Workspace {
+  Workspace(DType dtype, const NormLayout& layout, bool collects)
+      : memory_((collects ? 2 * layout.partials() : 0) * int64_t{sizeof(double)}),
+        first(reinterpret_cast<double*>(memory_.data())),
+        second(first + layout.partials()),
+        coefficients(dtype, layout.coefficients()) {}
+
+ private:
+  Scratch memory_;
+
+ public:
+  double *first, *second;
+  Coefficients coefficients;
+};
+
+struct Pass {
+  Pass(const Tensor& x, const NormAttributes& attributes, const Tensor& weight, const Tensor& bias)
+      : layout(layout_of(x, attributes)),
+        attributes(attributes),
+        kernel(kernel_for(x.dtype())),
+        loops((layout.columns ? kernel.columns
+                              : kernel.runs)[static_cast<int>(attributes.activation)]),
+        dtype(x.dtype()),
+        weight(numbers(weight, layout.channels, 1)),
+        bias(numbers(bias, layout.channels, 0)) {}
+
+  Workspace workspace() const { return Workspace(dtype, layout, collects); }
+  // The coefficients that bring a unit's numbers to y.
+  void set_affine(Workspace& work, int64_t unit, const double* statistics) const {
+    layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
+      work.coefficients.set_affine(range, statistics[2 * s],
+                                   weight[static_cast<size_t>(c)] * statistics[2 * s + 1],
+                                   bias[static_cast<size_t>(c)]);
+    });
+  }
+
+  const NormLayout layout;
+  const NormAttributes& attributes;
+  const ChannelNormKernel& kernel;
+  const ChannelNormLoops& loops;
+  const DType dtype;
+  const std::vector<double> weight, bias;
+  bool collects = true;
+};
+
 // --- forward -------------------------------------------------------------------------------------
+
+template <class Value>
+double total(const NormRange& range, const Value& value) {
+  double sum = 0;
+  for (int64_t k = 0, i = range.first; k < range.count; ++k, i += range.step) sum += value(i);
+  return sum;
+}
 
 // Writes mean and 1 / deviation of a unit's statistics; `variance` receives sums of squares / n.
 void merge_statistics(const NormLayout& layout, int64_t unit, const double* mean,
@@ -168,12 +221,17 @@ void merge_statistics(const NormLayout& layout, int64_t unit, const double* mean
                                           : unit - (layout.groups ? unit % layout.groups : unit);
   const double n = static_cast<double>(layout.count());
   for (int64_t s = first; s < last; ++s) statistics[2 * s] = variance[s] = 0;
-  layout.partials_of(unit, [&](int64_t s, int64_t, int64_t partial, int64_t count) {
-    statistics[2 * (instance + s)] += mean[partial] * (static_cast<double>(count) / n);
+  layout.partials_of(unit, [&](int64_t s, int64_t, const NormRange& range, int64_t count) {
+    const double sum = total(range, [&](int64_t i) { return mean[i]; });
+    statistics[2 * (instance + s)] += sum * (static_cast<double>(count) / n);
   });
-  layout.partials_of(unit, [&](int64_t s, int64_t, int64_t partial, int64_t count) {
-    const double delta = mean[partial] - statistics[2 * (instance + s)];
-    variance[instance + s] += (squares[partial] + delta * delta * static_cast<double>(count)) / n;
+  layout.partials_of(unit, [&](int64_t s, int64_t, const NormRange& range, int64_t count) {
+    const double center = statistics[2 * (instance + s)], weight = static_cast<double>(count);
+    const double sum = total(range, [&](int64_t i) {
+      const double delta = mean[i] - center;
+      return squares[i] + delta * delta * weight;
+    });
+    variance[instance + s] += sum / n;
   });
   for (int64_t s = first; s < last; ++s) statistics[2 * s + 1] = 1.0 / std::sqrt(variance[s] + eps);
 }
@@ -209,56 +267,56 @@ bool update_running(const NormLayout& layout, double momentum, const double* sta
   return true;
 }
 
+struct ForwardPass : Pass {
+  using Pass::Pass;
+
+  void prepare(Workspace&, int64_t) const {}
+  void collect(Workspace& work, const NormPiece& piece) const {
+    if (piece.tile.columns <= 0) return;
+    const NormStatistics statistics_of =
+        layout.columns ? kernel.column_statistics : kernel.run_statistics;
+    statistics_of(source.at(piece.offset), piece.tile, work.first + piece.partial,
+                  work.second + piece.partial);
+  }
+  void finish(Workspace& work, int64_t unit) const {
+    if (collects)
+      merge_statistics(layout, unit, work.first, work.second, attributes.eps, statistics, variance);
+    set_affine(work, unit, statistics);
+  }
+  void apply(Workspace& work, const NormPiece& piece) const {
+    if (piece.tile.columns <= 0) return;
+    loops.apply(source.at(piece.offset), residual.at(piece.offset), target.at(piece.offset),
+                piece.tile, work.coefficients.from(piece.coefficients), attributes.parameters);
+  }
+
+  Bytes source, residual, target;
+  double *statistics = nullptr, *variance = nullptr;
+};
+
 // inputs: x, weight, bias, residual, mean, variance; outputs: y, statistics [S, 2], running mean,
 // running variance. All but x, y and statistics may be missing.
 void forward_cpu(TensorSpan outputs, TensorSpan inputs, const NormAttributes& attributes) {
-  const Tensor& x = inputs[0];
-  const NormLayout layout = layout_of(x, attributes);
-  const ChannelNormKernel& kernel = kernel_for(x.dtype());
-  const int activation = static_cast<int>(attributes.activation);
-  const ChannelNormLoops& loops = (layout.columns ? kernel.columns : kernel.runs)[activation];
-  const NormStatistics collect = layout.columns ? kernel.column_statistics : kernel.run_statistics;
-  const bool own = attributes.own_statistics;
-  const std::vector<double> weight = numbers(inputs[1], layout.channels, 1);
-  const std::vector<double> bias = numbers(inputs[2], layout.channels, 0);
-  std::vector<double> given = numbers(inputs[5], layout.channels, 0);
-  const std::vector<double> given_mean = numbers(inputs[4], layout.channels, 0);
-  double* statistics = outputs[1].data<double>();
+  ForwardPass pass(inputs[0], attributes, inputs[1], inputs[2]);
+  const NormLayout& layout = pass.layout;
   const int64_t count = layout.instances * layout.statistics;
-  Scratch memory((own ? 2 * layout.partials + count : 0) * int64_t{sizeof(double)});
-  double* mean = reinterpret_cast<double*>(memory.data());
-  double* squares = mean + layout.partials;
-  double* variance = own ? squares + layout.partials : given.data();
-  for (int64_t c = 0; !own && c < layout.channels; ++c) {
-    statistics[2 * c] = given_mean[static_cast<size_t>(c)];
-    statistics[2 * c + 1] = 1.0 / std::sqrt(variance[c] + attributes.eps);
+  std::vector<double> variance = numbers(inputs[5], count, 0);
+  pass.collects = attributes.own_statistics;
+  pass.source = Bytes(inputs[0]);
+  pass.residual = Bytes(inputs[3]);
+  pass.target = Bytes(outputs[0]);
+  pass.statistics = outputs[1].data<double>();
+  pass.variance = variance.data();
+  if (!pass.collects) {
+    const std::vector<double> mean = numbers(inputs[4], count, 0);
+    for (size_t c = 0; c < mean.size(); ++c) {
+      pass.statistics[2 * c] = mean[c];
+      pass.statistics[2 * c + 1] = 1.0 / std::sqrt(variance[c] + attributes.eps);
+    }
   }
-  Coefficients coefficients(x.dtype(), layout.instances * layout.width);
-  const Bytes source(x), residual(inputs[3]), target(outputs[0]);
-  layout.run(
-      own, true,
-      [&](const NormPiece& piece) {
-        if (piece.tile.columns > 0)
-          collect(source.at(piece.offset), piece.tile, mean + piece.partial,
-                  squares + piece.partial);
-      },
-      [&](int64_t unit) {
-        if (own)
-          merge_statistics(layout, unit, mean, squares, attributes.eps, statistics, variance);
-        layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
-          coefficients.set_affine(range, statistics[2 * s],
-                                  weight[static_cast<size_t>(c)] * statistics[2 * s + 1],
-                                  bias[static_cast<size_t>(c)]);
-        });
-      },
-      [&](const NormPiece& piece) {
-        if (piece.tile.columns > 0)
-          loops.apply(source.at(piece.offset), residual.at(piece.offset), target.at(piece.offset),
-                      piece.tile, coefficients.from(piece.coefficients), attributes.parameters);
-      });
+  layout.run(pass);
   if (outputs[2] || outputs[3])
-    *attributes.updated =
-        update_running(layout, attributes.momentum, statistics, variance, outputs[2], outputs[3]);
+    *attributes.updated = update_running(layout, attributes.momentum, pass.statistics,
+                                         pass.variance, outputs[2], outputs[3]);
 }
 const KernelSlot<NormAttributes> forward_slot("channel_norm", forward_cpu);
 
@@ -271,9 +329,10 @@ void merge_sums(const NormLayout& layout, int64_t unit, const double* part_sum,
   layout.channels_of(unit, [&](int64_t, int64_t c, const NormRange&) {
     sum[instance * layout.channels + c] = product[instance * layout.channels + c] = 0;
   });
-  layout.partials_of(unit, [&](int64_t, int64_t c, int64_t partial, int64_t) {
-    sum[instance * layout.channels + c] += part_sum[partial];
-    product[instance * layout.channels + c] += part_product[partial];
+  layout.partials_of(unit, [&](int64_t, int64_t c, const NormRange& range, int64_t) {
+    sum[instance * layout.channels + c] += total(range, [&](int64_t i) { return part_sum[i]; });
+    product[instance * layout.channels + c] +=
+        total(range, [&](int64_t i) { return part_product[i]; });
   });
 }
 
@@ -319,64 +378,62 @@ void parameter_gradients(const NormLayout& layout, const std::vector<double>& we
     if (k != 2 && outputs[k + 1]) write_numbers(outputs[k + 1], *all[k]);
 }
 
+struct BackwardPass : Pass {
+  using Pass::Pass;
+
+  void prepare(Workspace& work, int64_t unit) const { set_affine(work, unit, statistics); }
+  void collect(Workspace& work, const NormPiece& piece) const {
+    if (piece.tile.columns <= 0) return;
+    loops.sums(gradient.at(piece.offset), source.at(piece.offset), residual.at(piece.offset),
+               piece.tile, work.coefficients.from(piece.coefficients), attributes.parameters,
+               work.first + piece.partial, work.second + piece.partial);
+  }
+  void finish(Workspace& work, int64_t unit) const {
+    if (collects) merge_sums(layout, unit, work.first, work.second, sum, product);
+    int64_t last = -1;
+    Averages averages;
+    layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
+      const double reciprocal = statistics[2 * s + 1];
+      if (attributes.own_statistics && s != last)
+        averages = averages_of(layout, s, reciprocal, weight, sum, product);
+      last = s;
+      work.coefficients.set(Coefficients::factor, range,
+                            weight[static_cast<size_t>(c)] * reciprocal);
+      work.coefficients.set(Coefficients::slope, range, -averages.along * reciprocal * reciprocal);
+      work.coefficients.set(Coefficients::level, range, -averages.plain * reciprocal);
+    });
+  }
+  void apply(Workspace& work, const NormPiece& piece) const {
+    if (piece.tile.columns <= 0) return;
+    loops.gradient(gradient.at(piece.offset), source.at(piece.offset), residual.at(piece.offset),
+                   target.at(piece.offset), residual_target.at(piece.offset), piece.tile,
+                   work.coefficients.from(piece.coefficients), attributes.parameters);
+  }
+
+  Bytes gradient, source, residual, target, residual_target;
+  const double* statistics = nullptr;
+  double *sum = nullptr, *product = nullptr;  // per channel of each instance
+};
+
 // inputs: g, x, weight, bias, residual, statistics; outputs: gradients of x, weight, bias,
 // residual, mean and variance, each of which may be missing but x's.
 void backward_cpu(TensorSpan outputs, TensorSpan inputs, const NormAttributes& attributes) {
-  const Tensor& x = inputs[1];
-  const NormLayout layout = layout_of(x, attributes);
-  const ChannelNormKernel& kernel = kernel_for(x.dtype());
-  const int activation = static_cast<int>(attributes.activation);
-  const ChannelNormLoops& loops = (layout.columns ? kernel.columns : kernel.runs)[activation];
-  const bool own = attributes.own_statistics;
-  const bool sums = own || outputs[1] || outputs[2] || outputs[4] || outputs[5];
-  const std::vector<double> weight = numbers(inputs[2], layout.channels, 1);
-  const std::vector<double> bias = numbers(inputs[3], layout.channels, 0);
-  const double* statistics = inputs[5].data<double>();
+  BackwardPass pass(inputs[1], attributes, inputs[2], inputs[3]);
+  const NormLayout& layout = pass.layout;
+  pass.collects = attributes.own_statistics || outputs[1] || outputs[2] || outputs[4] || outputs[5];
   const int64_t per_channel = layout.instances * layout.channels;
-  Scratch memory(2 * (layout.partials + per_channel) * int64_t{sizeof(double)});
-  double* part_sum = reinterpret_cast<double*>(memory.data());
-  double* part_product = part_sum + layout.partials;
-  double* sum = part_product + layout.partials;
-  double* product = sum + per_channel;
-  Coefficients coefficients(x.dtype(), layout.instances * layout.width);
-  for (int64_t unit = 0; unit < layout.units; ++unit)
-    layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
-      coefficients.set_affine(range, statistics[2 * s],
-                              weight[static_cast<size_t>(c)] * statistics[2 * s + 1],
-                              bias[static_cast<size_t>(c)]);
-    });
-  const Bytes gradient(inputs[0]), source(x), residual(inputs[4]), target(outputs[0]),
-      residual_target(outputs[3]);
-  layout.run(
-      sums, true,
-      [&](const NormPiece& piece) {
-        if (piece.tile.columns > 0)
-          loops.sums(gradient.at(piece.offset), source.at(piece.offset), residual.at(piece.offset),
-                     piece.tile, coefficients.from(piece.coefficients), attributes.parameters,
-                     part_sum + piece.partial, part_product + piece.partial);
-      },
-      [&](int64_t unit) {
-        if (sums) merge_sums(layout, unit, part_sum, part_product, sum, product);
-        int64_t last = -1;
-        Averages averages;
-        layout.channels_of(unit, [&](int64_t s, int64_t c, const NormRange& range) {
-          const double reciprocal = statistics[2 * s + 1];
-          if (own && s != last) averages = averages_of(layout, s, reciprocal, weight, sum, product);
-          last = s;
-          coefficients.set(Coefficients::factor, range,
-                           weight[static_cast<size_t>(c)] * reciprocal);
-          coefficients.set(Coefficients::slope, range, -averages.along * reciprocal * reciprocal);
-          coefficients.set(Coefficients::level, range, -averages.plain * reciprocal);
-        });
-      },
-      [&](const NormPiece& piece) {
-        if (piece.tile.columns > 0)
-          loops.gradient(gradient.at(piece.offset), source.at(piece.offset),
-                         residual.at(piece.offset), target.at(piece.offset),
-                         residual_target.at(piece.offset), piece.tile,
-                         coefficients.from(piece.coefficients), attributes.parameters);
-      });
-  if (sums) parameter_gradients(layout, weight, statistics, sum, product, outputs);
+  Scratch memory(2 * per_channel * int64_t{sizeof(double)});
+  pass.sum = reinterpret_cast<double*>(memory.data());
+  pass.product = pass.sum + per_channel;
+  pass.gradient = Bytes(inputs[0]);
+  pass.source = Bytes(inputs[1]);
+  pass.residual = Bytes(inputs[4]);
+  pass.target = Bytes(outputs[0]);
+  pass.residual_target = Bytes(outputs[3]);
+  pass.statistics = inputs[5].data<double>();
+  layout.run(pass);
+  if (pass.collects)
+    parameter_gradients(layout, pass.weight, pass.statistics, pass.sum, pass.product, outputs);
 }
 const KernelSlot<NormAttributes> backward_slot("channel_norm_backward", backward_cpu);
 

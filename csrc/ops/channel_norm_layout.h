@@ -40,7 +40,7 @@ struct NormLayout {
   int64_t rows = 0, block = 0, row_blocks = 0, column_blocks = 0;
   int64_t chunk = 0, chunks = 0;  // of the pixels of a channel
   int64_t units, pieces;          // pieces per unit
-  int64_t partials;               // in all
+  int64_t row_partials;           // partial results per unit
   bool together;  // a unit's passes run one after the other, while its numbers are in the cache
 
   NormLayout(int64_t samples, int64_t channels, int64_t pixels, int64_t groups, bool last,
@@ -63,28 +63,33 @@ struct NormLayout {
   int64_t channels_per_statistic() const { return groups ? channels / groups : 1; }
   // Numbers that one mean is taken over.
   int64_t count() const { return groups ? channels / groups * pixels : samples * pixels; }
+
   NormPiece piece(int64_t unit, int64_t i) const {
     return columns ? column_piece(unit, i) : run_piece(unit, i);
   }
 
-  // Calls visit(statistic, channel, partial, count) for all partial results of a unit: `statistic`
-  // and `channel` count within the instance.
+  // Calls visit(statistic, channel, range, count) for all partial results of a unit, each of which
+  // is of `count` numbers; `statistic` and `channel` count within the instance.
   template <class Visit>
   void partials_of(int64_t unit, Visit&& visit) const {
     if (!columns) {
       for (int64_t i = 0; i < pieces; ++i) {
         const NormPiece part = run_piece(unit, i);
         const int64_t channel = groups ? part.coefficients % channels : part.coefficients;
-        visit(groups ? unit % groups : unit, channel, part.partial, part.tile.columns);
+        visit(groups ? unit % groups : unit, channel, NormRange{part.partial, 1, 1},
+              part.tile.columns);
       }
       return;
     }
+    const int64_t share = channels_per_statistic();
     for (int64_t b = 0; b < row_blocks; ++b) {
       const NormTile tile = block_of(b);
-      const int64_t first = (unit * row_blocks + b) * width;
-      each_column(tile.columns, [&](int64_t statistic, int64_t channel, int64_t v) {
-        visit(statistic, channel, first + v, tile.rows);
-      });
+      NormRange range = columns_of_channel(tile.columns / channels);
+      const int64_t step = channels_last ? 1 : pixels;
+      range.first = (slot(unit) * row_blocks + b) * width;
+      for (int64_t s = 0; s < statistics; ++s)
+        for (int64_t c = s * share; c < (s + 1) * share; ++c, range.first += step)
+          visit(s, c, range, tile.rows);
     }
   }
 
@@ -102,60 +107,86 @@ struct NormLayout {
     const int64_t instance = columns ? unit : groups ? unit / groups : 0;
     const int64_t first = columns ? 0 : groups ? unit % groups : unit;
     const int64_t last = columns ? statistics : first + 1;
-    const int64_t start = instance * width, apart = columns && !channels_last ? pixels : 1;
-    NormRange range{0, columns ? (channels_last ? fold : pixels) : 1, channels_last ? channels : 1};
+    const int64_t start = (columns ? slot(unit) : instance) * width;
+    const int64_t step = columns && !channels_last ? pixels : 1;
+    NormRange range = columns ? columns_of_channel(width / channels) : NormRange{0, 1, 1};
     for (int64_t s = first; s < last; ++s)
       for (int64_t c = s * share; c < (s + 1) * share; ++c) {
-        range.first = start + c * apart;
+        range.first = start + c * step;
         visit(instance * statistics + s, c, range);
       }
   }
 
-  // collect(unit, piece), finish(unit) once all its pieces are collected, apply(unit, piece).
-  template <class Collect, class Finish, class Apply>
-  void run(bool collects, bool applies, const Collect& collect, const Finish& finish,
-           const Apply& apply) const {
-    constexpr int64_t kGrain = int64_t{1} << 15;
-    if (together) {
-      parallel_ranges(units, grain(kGrain, elements() / units), [&](int64_t begin, int64_t end) {
-        for (int64_t unit = begin; unit < end; ++unit) {
-          for (int64_t i = 0; collects && i < pieces; ++i) collect(piece(unit, i));
-          finish(unit);
-          for (int64_t i = 0; applies && i < pieces; ++i) apply(piece(unit, i));
-        }
+  // Runs a pass over all units. Its functions, each with a workspace that pass.workspace() gives:
+  // prepare(unit) before anything else of the unit, collect(piece) of all pieces (unless
+  // !pass.collects), finish(unit), apply(piece) of all pieces.
+  template <class Pass>
+  void run(const Pass& pass) const {
+    if (apart()) {
+      each_unit(elements(), [&](int64_t begin, int64_t end) {
+        auto workspace = pass.workspace();
+        for (int64_t unit = begin; unit < end; ++unit) run_unit(pass, workspace, unit);
       });
       return;
     }
-    const int64_t all = units * pieces,
-                  some = grain(kGrain, elements() / std::max<int64_t>(all, 1));
-    const auto each = [&](const auto& body) {
-      parallel_ranges(all, some, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) body(piece(i / pieces, i % pieces));
+    auto workspace = pass.workspace();
+    if (together) {
+      each_unit(elements(), [&](int64_t begin, int64_t end) {
+        for (int64_t unit = begin; unit < end; ++unit) run_unit(pass, workspace, unit);
       });
-    };
-    if (collects) each(collect);
-    parallel_ranges(units, grain(kGrain, partials / std::max<int64_t>(units, 1)),
-                    [&](int64_t begin, int64_t end) {
-                      for (int64_t unit = begin; unit < end; ++unit) finish(unit);
-                    });
-    if (applies) each(apply);
+      return;
+    }
+    const int64_t per_unit = units * width;
+    each_unit(per_unit, [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; ++unit) pass.prepare(workspace, unit);
+    });
+    if (pass.collects) each_piece([&](const NormPiece& piece) { pass.collect(workspace, piece); });
+    each_unit(partials(), [&](int64_t begin, int64_t end) {
+      for (int64_t unit = begin; unit < end; ++unit) pass.finish(workspace, unit);
+    });
+    each_piece([&](const NormPiece& piece) { pass.apply(workspace, piece); });
   }
 
+  // Sizes of a workspace.
+  int64_t partials() const { return slots() * row_partials; }
+  int64_t coefficients() const { return (columns ? slots() : instances) * width; }
+
  private:
-  static int64_t grain(int64_t work, int64_t each) {
-    return std::max<int64_t>(work / std::max<int64_t>(each, 1), 1);
+  // Whether each thread's units follow one another in one small workspace.
+  bool apart() const { return together && columns; }
+  int64_t slots() const { return apart() ? 1 : units; }
+  int64_t slot(int64_t unit) const { return apart() ? 0 : unit; }
+
+  template <class Pass, class Workspace>
+  void run_unit(const Pass& pass, Workspace& workspace, int64_t unit) const {
+    pass.prepare(workspace, unit);
+    for (int64_t i = 0; pass.collects && i < pieces; ++i) pass.collect(workspace, piece(unit, i));
+    pass.finish(workspace, unit);
+    for (int64_t i = 0; i < pieces; ++i) pass.apply(workspace, piece(unit, i));
+  }
+  // body(begin, end) for ranges of units; `work` is that of all of them.
+  template <class Body>
+  void each_unit(int64_t work, const Body& body) const {
+    parallel_ranges(units, grain(work / std::max<int64_t>(units, 1)), body);
+  }
+  template <class Body>
+  void each_piece(const Body& body) const {
+    const int64_t all = units * pieces;
+    parallel_ranges(all, grain(elements() / std::max<int64_t>(all, 1)),
+                    [&](int64_t begin, int64_t end) {
+                      for (int64_t i = begin; i < end; ++i) body(piece(i / pieces, i % pieces));
+                    });
+  }
+  // How many things of that size make a tile.
+  static int64_t grain(int64_t each) {
+    constexpr int64_t kTile = int64_t{1} << 15;
+    return std::max<int64_t>(kTile / std::max<int64_t>(each, 1), 1);
   }
   static int64_t cuts(int64_t n, int64_t step) { return (n + step - 1) / step; }
 
-  // visit(statistic, channel, column) for the first columns of an instance.
-  template <class Visit>
-  void each_column(int64_t count, Visit&& visit) const {
-    const int64_t share = channels_per_statistic();
-    const int64_t times = channels_last ? 1 : pixels;
-    for (int64_t v = 0; v < count;)
-      for (int64_t s = 0; s < statistics; ++s)
-        for (int64_t c = s * share; c < (s + 1) * share; ++c)
-          for (int64_t k = 0; k < times; ++k) visit(s, c, v++);
+  // The columns of channel 0.
+  NormRange columns_of_channel(int64_t count) const {
+    return {0, count, channels_last ? channels : 1};
   }
 
   void cut_columns() {
@@ -176,7 +207,7 @@ struct NormLayout {
     row_blocks = cuts(rows / fold, block) + (rows % fold ? 1 : 0);
     units = instances;
     pieces = row_blocks * column_blocks;
-    partials = instances * row_blocks * width;
+    row_partials = row_blocks * width;
   }
 
   void cut_runs() {
@@ -186,7 +217,7 @@ struct NormLayout {
     chunks = cuts(pixels, chunk);
     units = groups ? samples * groups : channels;
     pieces = (groups ? channels / groups : samples) * chunks;
-    partials = samples * channels * chunks;
+    row_partials = pieces;
   }
 
   NormTile block_of(int64_t b) const {
@@ -200,8 +231,8 @@ struct NormLayout {
     NormTile tile = block_of(b);
     tile.columns = std::clamp<int64_t>(tile.columns - start, 0, kNormColumns);
     const int64_t row = std::min(b * block, rows / fold);
-    return {tile, unit * (rows * (width / fold)) + row * width + start, unit * width + start,
-            (unit * row_blocks + b) * width + start};
+    return {tile, unit * (rows * (width / fold)) + row * width + start, slot(unit) * width + start,
+            (slot(unit) * row_blocks + b) * width + start};
   }
 
   NormPiece run_piece(int64_t unit, int64_t i) const {

@@ -343,6 +343,13 @@ void column_statistics(const void* source, const NormTile& tile, double* mean, d
   constexpr int W = kLanes<Compute<T>>;
   const T* x = static_cast<const T*>(source);
   int64_t i = 0;
+  if (tile.rows == 1) {
+    for (; i < tile.columns; ++i) {
+      mean[i] = static_cast<double>(load(x + i));
+      squares[i] = 0;
+    }
+    return;
+  }
   for (; i + W <= tile.columns; i += W)
     statistics_of_columns<T, W>(x + i, tile, mean + i, squares + i);
   for (; i + 2 <= tile.columns; i += 2)
