@@ -181,6 +181,24 @@ def test_a_lazy_layer_takes_its_size_from_loaded_weights() -> None:
     np.testing.assert_array_equal(target.running_mean.numpy(), source.running_mean.numpy())
 
 
+@pytest.mark.parametrize("affine", [True, False])
+def test_in_evaluation_batch_norm_is_a_scale_and_a_shift(affine: bool) -> None:
+    layer = nn.BatchNorm2d(3, affine=affine)
+    assert layer.scale_and_shift() is None
+    layer(samara.tensor(normal(0, 4, 3, 2, 2)))
+    if affine:
+        with samara.no_grad():
+            layer.weight.copy_(samara.tensor([2.0, -1.0, 0.5]))
+            layer.bias.copy_(samara.tensor([1.0, 2.0, 3.0]))
+    layer.eval()
+    scale, shift = (v.numpy().reshape(1, 3, 1, 1) for v in layer.scale_and_shift())
+    x = normal(1, 4, 3, 2, 2)
+    np.testing.assert_allclose(
+        layer(samara.tensor(x)).detach().numpy(), x * scale + shift, rtol=1e-5, atol=1e-5
+    )
+    assert nn.BatchNorm2d(3, track_running_stats=False).eval().scale_and_shift() is None
+
+
 # --- bad input ------------------------------------------------------------------------------------
 
 

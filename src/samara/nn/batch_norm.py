@@ -240,6 +240,23 @@ class _BatchNorm(_Norm):
         """`[N, C, *S]` -> the same shape."""
         return self._normalize(input, NO_ACTIVATION)
 
+    def scale_and_shift(self) -> tuple[Tensor, Tensor] | None:
+        """In evaluation y = x * scale + shift, `[C]` each; None where the batch decides.
+
+        For a layer before this one that takes both into its own weights; without gradients.
+        """
+        mean, var = self.running_mean, self.running_var
+        if self.training or mean is None or var is None:
+            return None
+        with no_grad():
+            scale = (var + self.eps) ** -0.5
+            if self.weight is not None:
+                scale = scale * self.weight.detach()
+            shift = -mean * scale
+            if self.bias is not None:
+                shift = shift + self.bias.detach()
+        return scale, shift
+
     def _normalize(
         self, x: Tensor, activation: Activation, residual: Tensor | None = None
     ) -> Tensor:

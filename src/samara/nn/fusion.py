@@ -1,10 +1,11 @@
 """Neighbours in a `Sequential` that run as one operation.
 
-A module may offer `fused_with(following)`: given the modules after it, it returns a `Fused`, a
-function that does its work and that of some of these in one, or None.
-`Sequential` asks once and remembers the answer until its entries change. It takes the function only
-while none of the modules has hooks or a `forward` of its own; what `fused_with` returns may look at
-everything else (training, gradients) whenever it is called.
+A module may offer `fused_with(following)`: given the one or two modules after it, it returns a
+`Fused`, a function that does its work and that of some of these in one, or None. `Sequential` asks
+once and remembers the answer until its entries change. It takes the function only while none of the
+modules has hooks or a `forward` of its own; what `fused_with` returns may look at everything else
+(training, gradients) whenever it is called. A convolution, for example, is given the norm and the
+activation after it; in evaluation it may take `BatchNorm2d.scale_and_shift()` into its weights.
 """
 
 from __future__ import annotations
