@@ -391,4 +391,28 @@ template void gemm_batched<std::uint64_t>(int64_t, bool, bool, int64_t, int64_t,
                                           const std::uint64_t*, int64_t, int64_t, std::uint64_t,
                                           std::uint64_t*, int64_t, int64_t);
 
+template <class T>
+PackedMatrix<T>::PackedMatrix(bool trans, int64_t n, int64_t k, const T* b, int64_t ldb)
+    : n_(n), k_(k) {
+  const GemmKernels<T>& own = kernels<T>();
+  const int64_t columns = (n + own.panel - 1) / own.panel * own.panel;
+  panels_ = static_cast<T*>(
+      ::operator new[](static_cast<std::size_t>(columns * k) * sizeof(T), std::align_val_t{64}));
+  own.pack_columns(n, k, {b, trans ? 1 : ldb, trans ? ldb : 1}, panels_);
+}
+
+template <class T>
+PackedMatrix<T>::~PackedMatrix() {
+  ::operator delete[](panels_, std::align_val_t{64});
+}
+
+template <class T>
+void PackedMatrix<T>::multiply(int64_t m, const T* a, int64_t lda, T beta, T* c,
+                               int64_t ldc) const {
+  kernels<T>().product_packed(m, n_, k_, a, lda, panels_, beta, c, ldc);
+}
+
+template class PackedMatrix<float>;
+template class PackedMatrix<double>;
+
 }  // namespace samara

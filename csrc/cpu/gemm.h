@@ -32,6 +32,24 @@ void gemm_bias(bool trans_a, bool trans_b, std::int64_t m, std::int64_t n, std::
                const T* a, std::int64_t lda, const T* b, std::int64_t ldb, const T* bias, T* c,
                std::int64_t ldc);
 
+// op(B), k x n, kept in the order in which products read it, for many products with few rows of A.
+// T: float, double.
+template <class T>
+class PackedMatrix {
+ public:
+  PackedMatrix(bool trans, std::int64_t n, std::int64_t k, const T* b, std::int64_t ldb);
+  ~PackedMatrix();
+  PackedMatrix(const PackedMatrix&) = delete;
+  PackedMatrix& operator=(const PackedMatrix&) = delete;
+
+  // C = A op(B) + beta C for m rows, on the calling thread.
+  void multiply(std::int64_t m, const T* a, std::int64_t lda, T beta, T* c, std::int64_t ldc) const;
+
+ private:
+  std::int64_t n_, k_;
+  T* panels_;
+};
+
 // Sixteen-bit floats are passed as their bits. Sums are kept in float and rounded once at the end.
 enum class HalfKind { bfloat16, float16 };
 

@@ -88,6 +88,7 @@ template <class T, int Rows, int Vectors>
     }
     return;
   }
+  if (columns > Vectors * width) __builtin_unreachable();
   alignas(vector_bytes) T out[Rows][Vectors * width];
 #pragma GCC unroll 16
   for (int i = 0; i < Rows; ++i) {
@@ -172,6 +173,19 @@ void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane
   }
 }
 
+// The last rows of A, fewer than a block, in one block of their own.
+template <class T, int Rows, int Vectors>
+void remaining_rows(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, const T* b,
+                    std::int64_t b_row, T beta, Target<T> c, int columns) {
+  if constexpr (Rows > 0) {
+    if (m == Rows)
+      register_block<T, Rows, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha,
+                                       beta, c, columns);
+    else
+      remaining_rows<T, Rows - 1, Vectors>(m, k, alpha, a, b, b_row, beta, c, columns);
+  }
+}
+
 // One group of columns: `b` is a panel of k rows. A is read Rows rows at a time, `a_group` apart.
 template <class T, int Rows, int Vectors>
 void column_group(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, std::int64_t a_group,
@@ -181,10 +195,7 @@ void column_group(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, s
     register_block<T, Rows, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha,
                                      beta, c.from(i, 0), columns);
   }
-  for (; i < m; ++i, a.data += a.row_stride) {
-    register_block<T, 1, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha, beta,
-                                  c.from(i, 0), columns);
-  }
+  remaining_rows<T, Rows - 1, Vectors>(m - i, k, alpha, a, b, b_row, beta, c.from(i, 0), columns);
 }
 
 template <class T>
@@ -259,6 +270,21 @@ struct Panels {
     }
   }
 };
+
+template <class T>
+void pack_columns(std::int64_t n, std::int64_t k, StridedMatrix<T> b, T* panels) {
+  pack<T, 2 * Simd<T>::width>(n, k, b.data, b.column_stride, b.row_stride, panels);
+}
+
+template <class T>
+void product_packed(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
+                    const T* panels, T beta, T* c, std::int64_t ldc) {
+  constexpr std::int64_t lanes = 2 * Simd<T>::width;
+  for (std::int64_t j = 0; j < n; j += lanes, panels += lanes * k)
+    column_group<T, rows_per_block, 2>(m, k, T(1), {a, lda, 1}, rows_per_block * lda, panels, lanes,
+                                       beta, Target<T>{c + j, ldc, 1},
+                                       static_cast<int>(smaller(lanes, n - j)));
+}
 
 template <class T>
 T dot(std::int64_t k, const T* x, const T* y) {
@@ -354,7 +380,8 @@ void narrow_float16(std::int64_t count, float alpha, const float* from, float be
 
 template <class T>
 constexpr GemmKernels<T> kernels() {
-  return {Panels<T>::workspace, Panels<T>::run, row_dots<T>, row_sum<T>, add_bias<T>};
+  return {Panels<T>::workspace, Panels<T>::run,     row_dots<T>,     row_sum<T>,
+          add_bias<T>,          2 * Simd<T>::width, pack_columns<T>, product_packed<T>};
 }
 
 }  // namespace

@@ -32,6 +32,14 @@ struct GemmKernels {
 
   // C[i, j] += bias[j]
   void (*add_bias)(std::int64_t m, std::int64_t n, const T* bias, T* c, std::int64_t ldc);
+
+  // For a B that is used many times with few rows of A. Its panels hold `panel` columns each, so
+  // they take k times n, rounded up to whole panels, elements.
+  std::int64_t panel;
+  void (*pack_columns)(std::int64_t n, std::int64_t k, StridedMatrix<T> b, T* panels);
+  // C = A B + beta C on the calling thread.
+  void (*product_packed)(std::int64_t m, std::int64_t n, std::int64_t k, const T* a,
+                         std::int64_t lda, const T* panels, T beta, T* c, std::int64_t ldc);
 };
 
 struct HalfKernels {
