@@ -233,6 +233,7 @@ def _contracted(x: Tensor, y: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple
         ErrorSample(ArgumentError, "axes = 3", np.ones((2, 3)), np.ones((2, 3)), 3),
         ErrorSample(IndexError, "axis 2 is out of range", np.ones(2), np.ones(2), ((2,), (0,))),
     ],
+    aliases=("linalg.tensordot",),
     methods=(),
 )
 def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:

@@ -74,6 +74,7 @@ matmul = operation(
     grad=_matmul_grad,
     dtypes=NUMERIC,
     onnx="MatMul",
+    aliases=("linalg.matmul",),
     ulp=4,
     condition="sum",
     samples=_matmul_samples,
@@ -301,6 +302,8 @@ def dot(x: Tensor, y: Tensor) -> Tensor:
         Sample(rng.normal(size=0), rng.normal(size=2)),
     ],
     errors=lambda: [ErrorSample(ShapeError, "Expected 1 and 1 axes", np.ones((2, 2)), np.ones(2))],
+    aliases=("ger", "linalg.outer"),
+    methods=("outer", "ger"),
 )
 def outer(x: Tensor, y: Tensor) -> Tensor:
     _require_ranks("outer", x, y, (1, 1), "flatten the operands with reshape(-1)")
@@ -339,6 +342,7 @@ def _vecdot_ref(x: Any, y: Any, axis: int = -1) -> Any:
         ErrorSample(ShapeError, "4 and 5 elements along axis -1", np.ones(4), np.ones(5)),
         ErrorSample(IndexError, "axis 3 is out of range", np.ones(4), np.ones(4), axis=3),
     ],
+    aliases=("linalg.vecdot",),
 )
 def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
     left = x.movedim(axis, -1)
@@ -372,6 +376,7 @@ def vecdot(x: Tensor, y: Tensor, axis: int = -1) -> Tensor:
         Sample(rng.normal(size=(0, 3))),
     ],
     errors=lambda: [ErrorSample(ShapeError, "at least 2 axes", np.ones(3))],
+    aliases=("linalg.matrix_transpose",),
 )
 def matrix_transpose(x: Tensor) -> Tensor:
     if x.ndim < 2:
