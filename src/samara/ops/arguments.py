@@ -48,6 +48,7 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: _whole(v) or (_sequence(v) and all(_whole(x) for x in v)),
         "an int or a sequence of ints",
     ),
+    "any": (lambda v: True, "a value"),
     "floats": (
         lambda v: _number(v) or (_sequence(v) and all(_number(x) for x in v)),
         "a float or a sequence of floats",

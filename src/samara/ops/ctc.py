@@ -160,7 +160,7 @@ def _likelihoods(x: Tensor, labels: Tensor, steps: Any, lengths: Any, blank: int
 
 
 @composite(
-    "ctc_loss(log_probs, targets, input_lengths, target_lengths, blank: int = 0, "
+    "ctc_loss(log_probs, targets, input_lengths: any, target_lengths: any, blank: int = 0, "
     "reduction: str = 'mean', zero_infinity: bool = False)",
     doc="""-log p(target), where p sums over all alignments of the target with the input.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,7 +32,7 @@ class HistogramResult(NamedTuple):
 
 
 @composite(
-    "bucketize(x, boundaries, *, out_int32: bool = False, right: bool = False)",
+    "bucketize(x: any, boundaries, *, out_int32: bool = False, right: bool = False)",
     doc="""The bucket of each element: b[i - 1] < x <= b[i], or with `right` b[i - 1] <= x < b[i].
 
     x: [*S] or a number, boundaries: [n], sorted -> [*S] int64, or int32.
@@ -141,7 +142,8 @@ def _histogram_ref(
 
 
 @composite(
-    "histogram(x, bins, *, range: floats? = None, weight: Tensor? = None, density: bool = False)",
+    "histogram(x, bins: any, *, range: floats? = None, weight: Tensor? = None, "
+    "density: bool = False)",
     doc="""Counts, or sums of weights, of the elements in bins: the named tuple (hist, bin_edges).
 
     x: [*S] float; bins: how many equal bins, or their edges [n + 1]; range: the first and the last
@@ -203,6 +205,11 @@ def histogram(
         if bins < 1:
             raise ArgumentError(
                 f"histogram: bins is {bins}. Expected 1 or more. Fix: correct bins."
+            )
+        if range is not None and (not isinstance(range, Sequence) or len(range) != 2):
+            raise ArgumentError(
+                f"histogram: range is {range!r}. Expected the first and the last edge. "
+                "Fix: pass e.g. range=(0.0, 1.0)."
             )
         low, high = (0.0, 0.0) if range is None else (float(range[0]), float(range[1]))
         low, high = _bounds("histogram", values, low, high)

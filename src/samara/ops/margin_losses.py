@@ -164,7 +164,7 @@ def _gaussian_ref(
 
 
 @composite(
-    "gaussian_nll_loss(x, target, var, full: bool = False, eps: float = 1e-6, "
+    "gaussian_nll_loss(x, target, var: any, full: bool = False, eps: float = 1e-6, "
     "reduction: str = 'mean')",
     doc="""The negative log-likelihood of a normal distribution with mean x and variance var.
 

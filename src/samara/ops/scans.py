@@ -325,7 +325,7 @@ def _gradient_ref(x: Any, spacing: Any = 1, axis: Any = None, edge_order: int = 
 
 
 @composite(
-    "gradient(x, *, spacing=1, axis: ints? = None, edge_order: int = 1)",
+    "gradient(x, *, spacing: any = 1, axis: ints? = None, edge_order: int = 1)",
     doc="""The derivatives of a sampled function along each axis, by central differences.
 
     x: [*S] float; spacing: the distance of the samples, one for all axes, or for each axis a number

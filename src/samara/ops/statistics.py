@@ -346,7 +346,8 @@ def _quantile(
 
 
 @composite(
-    "quantile(x, q, axis: int? = None, keepdims: bool = False, *, interpolation: str = 'linear')",
+    "quantile(x, q: any, axis: int? = None, keepdims: bool = False, *, "
+    "interpolation: str = 'linear')",
     doc=_QUANTILE_DOC.format(what="; NaN where there is one", name="quantile"),
     ref=_quantile_ref(nan=False),
     condition="max",
@@ -366,7 +367,7 @@ def quantile(
 
 
 @composite(
-    "nanquantile(x, q, axis: int? = None, keepdims: bool = False, *, "
+    "nanquantile(x, q: any, axis: int? = None, keepdims: bool = False, *, "
     "interpolation: str = 'linear')",
     doc=_QUANTILE_DOC.format(what=" of what is not NaN", name="nanquantile"),
     ref=_quantile_ref(nan=True),
