@@ -98,54 +98,54 @@ constexpr int64_t kTileElements = 1 << 15;
 
 int64_t rows_per_tile(int64_t row) { return std::max<int64_t>(1, kTileElements / (row + 1)); }
 
-// Calls body(row, indices) with the position of each row in [begin, end) along the outer axes.
+// Calls body(row, indices, turned) with the position of each row in [begin, end) along the outer
+// axes; `turned` where others than the last of these differ from the row before.
 template <class Body>
 void for_each_row(const PadPlan& plan, bool of_input, int64_t begin, int64_t end, Body&& body) {
   const int outer = static_cast<int>(plan.axes.size()) - 1;
-  int64_t index[kMaxRank] = {};
-  const auto size = [&](int axis) {
-    const PadAxis& one = plan.axes[static_cast<size_t>(axis)];
-    return of_input ? one.in : one.out;
-  };
+  int64_t index[kMaxRank] = {}, size[kMaxRank] = {};
   int64_t rest = begin;
   for (int axis = outer - 1; axis >= 0; --axis) {
-    index[axis] = rest % size(axis);
-    rest /= size(axis);
+    const PadAxis& one = plan.axes[static_cast<size_t>(axis)];
+    size[axis] = of_input ? one.in : one.out;
+    index[axis] = rest % size[axis];
+    rest /= size[axis];
   }
+  bool turned = true;
   for (int64_t row = begin; row < end; ++row) {
-    body(row, index);
-    for (int axis = outer - 1; axis >= 0 && ++index[axis] == size(axis); --axis) index[axis] = 0;
+    body(row, index, turned);
+    turned = false;
+    for (int axis = outer - 1; axis >= 0 && ++index[axis] == size[axis]; --axis) {
+      index[axis] = 0;
+      turned = true;
+    }
   }
 }
 
-// memcpy of a row, which is mostly too short for a call.
 template <class T>
 void copy_run(T* out, const T* x, int64_t n) {
-  const size_t bytes = static_cast<size_t>(n) * sizeof(T);
-  constexpr size_t kStep = 32;
-  if (bytes < kStep || bytes > 8 * kStep) {
-    std::memcpy(out, x, bytes);
-    return;
-  }
-  auto* to = reinterpret_cast<std::byte*>(out);
-  const auto* from = reinterpret_cast<const std::byte*>(x);
-  for (size_t i = 0; i + kStep < bytes; i += kStep) std::memcpy(to + i, from + i, kStep);
-  std::memcpy(to + bytes - kStep, from + bytes - kStep, kStep);
+  if (n > 0) std::memcpy(out, x, static_cast<size_t>(n) * sizeof(T));
 }
 
+// A row of elements that move one by one.
+template <class T>
+[[gnu::noinline]] void pad_line(const T* x, T* out, const int64_t* sources, Middle middle,
+                                int64_t left, int64_t n, T value) {
+  for (int64_t i = 0; i < middle.begin; ++i) out[i] = sources[i] < 0 ? value : x[sources[i]];
+  copy_run(out + middle.begin, x + middle.begin - left, middle.end - middle.begin);
+  for (int64_t i = middle.end; i < n; ++i) out[i] = sources[i] < 0 ? value : x[sources[i]];
+}
+
+// A row of blocks.
 template <class T>
 void pad_row(const T* x, T* out, const PadAxis& axis, const Middle& middle, const int64_t* sources,
              int64_t block, T value) {
   const auto edge = [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      const int64_t source = sources[i];
-      T* target = out + i * block;
-      if (source < 0)
-        std::fill_n(target, block, value);
-      else if (block == 1)
-        *target = x[source];
+      if (sources[i] < 0)
+        std::fill_n(out + i * block, block, value);
       else
-        copy_run(target, x + source * block, block);
+        copy_run(out + i * block, x + sources[i] * block, block);
     }
   };
   edge(0, middle.begin);
@@ -166,15 +166,23 @@ void pad_rows(const T* x, T* out, const PadPlan& plan) {
   const Middle middle(last);
   const int64_t row_size = last.out * plan.block;
   parallel_ranges(plan.rows(false), rows_per_tile(row_size), [&](int64_t begin, int64_t end) {
-    for_each_row(plan, false, begin, end, [&](int64_t row, const int64_t* index) {
-      int64_t from = 0;
-      for (size_t axis = 0; axis < outer; ++axis) {
+    int64_t before = 0;  // of the outer axes but the last: the row's place in the input, or -1
+    for_each_row(plan, false, begin, end, [&](int64_t row, const int64_t* index, bool turned) {
+      const auto descend = [&](int64_t place, size_t axis) {
         const int64_t source = sources[axis][static_cast<size_t>(index[axis])];
-        from = source < 0 || from < 0 ? -1 : from * plan.axes[axis].in + source;
+        return source < 0 || place < 0 ? -1 : place * plan.axes[axis].in + source;
+      };
+      if (turned) {
+        before = 0;
+        for (size_t axis = 0; axis + 1 < outer; ++axis) before = descend(before, axis);
       }
+      const int64_t from = outer > 0 ? descend(before, outer - 1) : 0;
       T* target = out + row * row_size;
       if (from < 0)
         std::fill_n(target, row_size, value);
+      else if (plan.block == 1)
+        pad_line(x + from * last.in, target, sources.back().data(), middle, last.left, last.out,
+                 value);
       else
         pad_row(x + from * last.in * plan.block, target, last, middle, sources.back().data(),
                 plan.block, value);
@@ -225,23 +233,33 @@ void gather_rows(const T* g, T* out, const PadPlan& plan) {
   const int64_t row_size = last.in * plan.block, source_size = last.out * plan.block;
   parallel_ranges(plan.rows(true), rows_per_tile(row_size), [&](int64_t begin, int64_t end) {
     std::vector<typename A::type> sums;
-    std::vector<int64_t> from, next;  // rows of g that show this one
-    for_each_row(plan, true, begin, end, [&](int64_t row, const int64_t* index) {
-      from.assign(1, 0);
-      for (size_t axis = 0; axis < outer; ++axis) {
+    // Where the outer axes but the last are shown, and where all of them are: rows of g.
+    std::vector<int64_t> before, next;
+    const int64_t only = 0;
+    for_each_row(plan, true, begin, end, [&](int64_t row, const int64_t* index, bool turned) {
+      const auto descend = [&](size_t axis) {
         next.clear();
-        for (int64_t start : from)
+        for (int64_t start : before)
           for (int64_t place : shown[axis].of(index[axis]))
             next.push_back(start * plan.axes[axis].out + place);
-        from.swap(next);
+        before.swap(next);
+      };
+      if (turned) {
+        before.assign(1, 0);
+        for (size_t axis = 0; axis + 1 < outer; ++axis) descend(axis);
       }
+      const std::span<const int64_t> places =
+          outer > 0 ? shown[outer - 1].of(index[outer - 1]) : std::span(&only, 1);
+      const int64_t size = outer > 0 ? plan.axes[outer - 1].out : 1;
       T* target = out + row * row_size;
-      if (from.size() == 1)
-        return gather_row(g + from[0] * source_size, target, last, middle, uneven, shown.back(),
-                          plan.block);
+      if (before.size() == 1 && places.size() == 1)
+        return gather_row(g + (before[0] * size + places[0]) * source_size, target, last, middle,
+                          uneven, shown.back(), plan.block);
       sums.assign(static_cast<size_t>(row_size), typename A::type{});
-      for (int64_t source : from)
-        add_row(g + source * source_size, sums.data(), last, shown.back(), plan.block);
+      for (int64_t start : before)
+        for (int64_t place : places)
+          add_row(g + (start * size + place) * source_size, sums.data(), last, shown.back(),
+                  plan.block);
       for (int64_t i = 0; i < row_size; ++i) target[i] = A::narrow(sums[static_cast<size_t>(i)]);
     });
   });
