@@ -37,8 +37,7 @@ namespace {
 
 using Sizes = std::vector<dnnl_dim_t>;
 
-// --- orders of weights
-// ----------------------------------------------------------------------------
+// --- orders of weights ---
 
 // Every order met, numbered from 1. There are a few dozen at most.
 class Orders {
@@ -64,8 +63,7 @@ class Orders {
   std::list<Description> known_;
 };
 
-// --- making a kernel
-// ------------------------------------------------------------------------------
+// --- making a kernel ---
 
 Sizes last_axes(const Sizes3& sizes, std::int64_t spatial, std::int64_t less = 0) {
   Sizes kept;
@@ -202,8 +200,7 @@ ConvolutionRef make_convolution(const ConvolutionRequest& request, Orders& order
   return made->order == 0 ? nullptr : ConvolutionRef(std::move(made));
 }
 
-// --- the kernels in use
-// ---------------------------------------------------------------------------
+// --- the kernels in use ---
 
 struct HashRequest {
   std::size_t operator()(const ConvolutionRequest& request) const {

@@ -21,8 +21,7 @@ const KernelSlot<ConvolutionAttributes> input_gradient_slot("convolution_input_g
 const KernelSlot<ConvolutionAttributes> weight_gradient_slot("convolution_weight_gradient",
                                                              convolution_weight_gradient_cpu);
 
-// --- arguments
-// ------------------------------------------------------------------------------------
+// --- arguments ---
 
 struct Geometry {
   int spatial = 2;
@@ -101,8 +100,7 @@ void read_padding(std::string_view place, const Value& value, const Dims& kernel
   }
 }
 
-// --- shapes
-// ---------------------------------------------------------------------------------------
+// --- shapes ---
 
 const char* axes_text(int spatial) {
   return spatial == 1 ? "length" : spatial == 2 ? "height, width" : "depth, height, width";
@@ -215,8 +213,7 @@ ConvolutionAttributes attributes_of(const Dims& x, const Dims& weight, const Dim
   return a;
 }
 
-// --- the three passes, on batches
-// ------------------------------------------------------------------
+// --- the three passes, on batches ---
 
 Tensor in_channels_last(const Tensor& x) { return in_order(x, ImageOrder::channels_last); }
 
@@ -240,7 +237,12 @@ struct Epilogue {
 Tensor forward_pass(std::string_view place, const Tensor& x, const Tensor& weight,
                     const Epilogue& after, const Geometry& g) {
   const Dims shape = output_shape(place, x.shape(), weight.shape(), g);
-  if (x.elements() == 0 || weight.elements() == 0) return zeros_or_bias(shape, x, after.bias);
+  if (x.elements() == 0 || weight.elements() == 0) {
+    if (element_count(shape) == 0 || !(after.residual || after.relu))
+      return zeros_or_bias(shape, x, after.bias);
+    fail(ErrorKind::shape, place, ": x has shape ", x.shape(),
+         ". Expected channels. Fix: use conv2d and relu.");
+  }
   const Tensor y = empty_image(shape, x.dtype(), x.device(), ImageOrder::channels_last);
   ConvolutionAttributes attributes = attributes_of(x.shape(), weight.shape(), shape, g);
   attributes.relu = after.relu;
@@ -272,8 +274,7 @@ Tensor weight_gradient_pass(const Tensor& gradient, const Tensor& x, const Dims&
   return dweight;
 }
 
-// --- internal operations
-// --------------------------------------------------------------------------
+// --- internal operations ---
 
 const NativeCall convolution("convolution");
 const NativeCall convolution_input_gradient("convolution_input_gradient");
@@ -319,8 +320,7 @@ void weight_gradient_backward(BackwardCall& call) {
     call.set(1, convolution_input_gradient(gradient, call.gradient(), x.shape(), geometry));
 }
 
-// --- public operations
-// ----------------------------------------------------------------------------
+// --- public operations ---
 
 Dims batched_shape(const Dims& shape, int spatial) {
   Dims batched = shape;
@@ -403,6 +403,42 @@ void conv_backward(BackwardCall& call) {
                                          weight.shape(), geometry));
   }
   if (call.needs(2)) call.set(2, bias_gradient(gradient, call.tensor(2)));
+}
+
+// convolution_fused(x, weight, bias, residual, stride, padding, dilation, groups, relu): a model's
+// inference in one pass over memory, y = relu(conv(x) + bias + residual). It has no gradient.
+void fused_forward(Call& call) {
+  const Tensor &x = call.tensor(0), &weight = call.tensor(1);
+  if (thread_state().grad_enabled && any_requires_grad(call.values))
+    fail(ErrorKind::gradient, call.name(),
+         ": an argument requires grad. Expected inference. Fix: call it under samara.no_grad().");
+  const Tensor bias = call.optional_tensor(2), residual = call.optional_tensor(3);
+  const int spatial = weight.rank() - 2;
+  if (spatial < 1 || spatial > 3)
+    fail(ErrorKind::shape, call.name(), ": weight has shape ", weight.shape(),
+         ". Expected 3 to 5 axes. Fix: pass the weight of a convolution.");
+  check_ranks(call.name(), x, weight, spatial, false);
+  Geometry g;
+  g.spatial = spatial;
+  g.stride = per_axis(call.name(), "stride", call[4], spatial, 1);
+  g.dilation = per_axis(call.name(), "dilation", call[6], spatial, 1);
+  g.groups = read_groups(call.name(), call[7]);
+  read_padding(call.name(), call[5], spatial_of(weight.shape(), spatial), g);
+  const Dims shape = batched_shape(x.shape(), spatial);
+  check_dtypes(call.name(), x, weight, bias);
+  check_channels(call.name(), shape, weight.shape(), g.groups);
+  check_bias(call.name(), bias, weight.size(0), weight.shape());
+  const Dims out = output_shape(call.name(), shape, weight.shape(), g);
+  const bool fits = !residual || (batched_shape(residual.shape(), spatial) == out &&
+                                  residual.dtype() == x.dtype());
+  if (!fits)
+    fail(ErrorKind::shape, call.name(), ": residual has shape ", residual.shape(), " and dtype ",
+         name(residual.dtype()), ", the result ", out, " and ", name(x.dtype()),
+         ". Expected both to agree. Fix: pass a residual like the result.");
+  const Epilogue after{bias, residual ? batched(residual, spatial) : residual, call.boolean(8)};
+  const Tensor y =
+      forward_pass(call.name(), in_channels_last(batched(x, spatial)), weight, after, g);
+  call.output(x.rank() == spatial + 1 ? without_batch(y) : y);
 }
 
 // conv_transposeNd(x, weight, bias, stride, padding, output_padding, groups, dilation)
@@ -490,8 +526,7 @@ void transposed_backward(BackwardCall& call) {
   if (call.needs(2)) call.set(2, bias_gradient(gradient, call.tensor(2)));
 }
 
-// --- registration
-// ---------------------------------------------------------------------------------
+// --- registration ---
 
 NativeOperation native(std::string_view name, void (*forward)(Call&),
                        void (*backward)(BackwardCall&)) {
@@ -508,6 +543,7 @@ const Register registered[] = {
     Register(native("convolution_input_gradient", input_gradient_forward, input_gradient_backward)),
     Register(
         native("convolution_weight_gradient", weight_gradient_forward, weight_gradient_backward)),
+    Register({.name = "convolution_fused", .forward = fused_forward}),
     Register(native("conv1d", conv_forward<1>, conv_backward<1>)),
     Register(native("conv2d", conv_forward<2>, conv_backward<2>)),
     Register(native("conv3d", conv_forward<3>, conv_backward<3>)),

@@ -35,6 +35,28 @@ struct WinogradPath {
   bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
 };
 
+// As products of matrices, for float32, kernels of one place and no padding. False elsewhere.
+struct ProductPath {
+  const ConvolutionShape& shape;
+
+  bool applies(const Tensor& x) const;
+  bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& y) const;
+  bool input_gradient(const Tensor& g, const Tensor& weight, const Tensor& dx) const;
+  bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
+};
+
+// By register blocks over gathered inputs, for float32 and one group. Each is false where it does
+// not apply; nothing is written then.
+struct DirectPath {
+  const ConvolutionShape& shape;
+
+  bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+               bool relu, const Tensor& y) const;
+  bool input_gradient(const Tensor& g, const Tensor& weight, const Tensor& bias,
+                      const Tensor& dx) const;
+  bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
+};
+
 // CPU kernels. inputs: x, weight, bias or nothing, residual or nothing; outputs: y.
 void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAttributes& a);
 // inputs: gradient of y, weight, bias of the transposed convolution or nothing; outputs: gradient

@@ -26,45 +26,61 @@ struct Windows {
     return std::clamp<int64_t>(most_copied / std::max<int64_t>(width(), 1), 1, s.out_pixels());
   }
 
-  // Calls visit(place in the row, offset of the pixel in the image or -1 where that is padding).
+  // Neighbours along the width, when all their channels are of one group, are one run.
+  bool merges() const { return s.groups == 1 && s.dilation[2] == 1; }
+
+  // Calls visit(place in the row, offset of the pixel in the image or -1 where that is padding,
+  // pixels) for runs of pixels that cover the row.
   template <class Visit>
-  void for_each_pixel(int64_t pixel, Visit visit) const {
+  void for_each_run(int64_t pixel, Visit visit) const {
     const int64_t o[3] = {pixel / (s.out[1] * s.out[2]), pixel / s.out[2] % s.out[1],
                           pixel % s.out[2]};
+    const int64_t channels = s.group_in();
     int64_t place = 0;
     const auto input = [&](size_t axis, int64_t r) {
-      const int64_t i = o[axis] * s.stride[axis] - s.begin[axis] + r * s.dilation[axis];
-      return i >= 0 && i < s.in[axis] ? i : -1;
+      return o[axis] * s.stride[axis] - s.begin[axis] + r * s.dilation[axis];
     };
+    const auto inside = [&](size_t axis, int64_t i) { return i >= 0 && i < s.in[axis]; };
+    const int64_t first = input(2, 0);
     for (int64_t rd = 0; rd < s.kernel[0]; ++rd) {
       const int64_t d = input(0, rd);
       for (int64_t rh = 0; rh < s.kernel[1]; ++rh) {
-        const int64_t h = input(1, rh);
-        for (int64_t rw = 0; rw < s.kernel[2]; ++rw, place += s.group_in()) {
-          const int64_t w = input(2, rw);
-          const bool inside = d >= 0 && h >= 0 && w >= 0;
-          visit(place, inside ? (d * s.in[1] + h) * s.in[2] + w : -1);
+        const int64_t h = input(1, rh), row = (d * s.in[1] + h) * s.in[2];
+        const bool has_row = inside(0, d) && inside(1, h);
+        if (!merges()) {
+          for (int64_t rw = 0; rw < s.kernel[2]; ++rw, place += channels) {
+            const int64_t w = input(2, rw);
+            visit(place, has_row && inside(2, w) ? row + w : -1, 1);
+          }
+          continue;
         }
+        // Padding, pixels, padding.
+        const int64_t low = has_row ? std::clamp<int64_t>(-first, 0, s.kernel[2]) : s.kernel[2];
+        const int64_t high = std::clamp<int64_t>(s.in[2] - first, low, s.kernel[2]);
+        if (low > 0) visit(place, -1, low);
+        if (high > low) visit(place + low * channels, row + first + low, high - low);
+        if (s.kernel[2] > high) visit(place + high * channels, -1, s.kernel[2] - high);
+        place += s.kernel[2] * channels;
       }
     }
   }
 
   void copy(const T* image, int64_t first, int64_t count, T* rows) const {
-    const auto bytes = static_cast<size_t>(s.group_in()) * sizeof(T);
     for (int64_t i = 0; i < count; ++i, rows += width())
-      for_each_pixel(first + i, [&](int64_t place, int64_t pixel) {
+      for_each_run(first + i, [&](int64_t place, int64_t pixel, int64_t pixels) {
         if (pixel < 0)
-          std::memset(rows + place, 0, bytes);
+          std::fill_n(rows + place, pixels * s.group_in(), T(0));
         else
-          std::memcpy(rows + place, image + pixel * s.in_channels, bytes);
+          std::copy_n(image + pixel * s.in_channels, pixels * s.group_in(), rows + place);
       });
   }
   void add_back(const T* rows, int64_t first, int64_t count, T* image) const {
     for (int64_t i = 0; i < count; ++i, rows += width())
-      for_each_pixel(first + i, [&](int64_t place, int64_t pixel) {
+      for_each_run(first + i, [&](int64_t place, int64_t pixel, int64_t pixels) {
         if (pixel < 0) return;
-        T* const to = image + pixel * s.in_channels;
-        for (int64_t c = 0; c < s.group_in(); ++c) to[c] += rows[place + c];
+        T* __restrict const to = image + pixel * s.in_channels;
+        const T* __restrict const from = rows + place;
+        for (int64_t c = 0; c < pixels * s.group_in(); ++c) to[c] += from[c];
       });
   }
 };

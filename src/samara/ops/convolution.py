@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+import samara._core as _core
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.record import ErrorSample, Sample, operation
 
@@ -290,6 +291,15 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = (
     _conv_transpose(3),
 )
 
+# relu(conv(x) + bias + residual) in one pass over memory, without a gradient: for inference with
+# normalisation folded into weight and bias. The rank is the weight's.
+convolution_fused = _core.Operation(
+    "convolution_fused(x, weight, bias: Tensor? = None, residual: Tensor? = None, "
+    "stride: ints = 1, padding: ints|str = 0, dilation: ints = 1, groups: int = 1, "
+    "relu: bool = False)",
+    "convolution_fused",
+)
+
 __all__ = [
     "conv1d",
     "conv2d",
@@ -297,4 +307,5 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "convolution_fused",
 ]

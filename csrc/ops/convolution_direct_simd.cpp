@@ -1,0 +1,149 @@
+// The register blocks of direct convolution.
+#include <cstring>
+#include <utility>
+
+#include "ops/convolution_direct.h"
+
+namespace samara::SAMARA_ISA {
+namespace {
+
+using std::int64_t;
+
+// Panels are two vectors wide. The rows are limited by the pointers that fit into general registers
+// (block) and by the sums that fit into vector registers (gradient).
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64, most_rows = 12, most_gradient_rows = 14;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32, most_rows = 6, most_gradient_rows = 6;
+#else
+constexpr int vector_bytes = 16, most_rows = 6, most_gradient_rows = 6;
+#endif
+constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
+constexpr int panel = 2 * lanes;
+
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+typedef float Unaligned
+    __attribute__((vector_size(vector_bytes), aligned(sizeof(float)), may_alias));
+
+[[gnu::always_inline]] inline Vector load(const float* from) {
+  return *reinterpret_cast<const Unaligned*>(from);
+}
+[[gnu::always_inline]] inline void store(float* to, Vector v) {
+  *reinterpret_cast<Unaligned*>(to) = v;
+}
+
+[[gnu::always_inline]] inline Vector relu(Vector v) { return v < Vector{} ? Vector{} : v; }
+
+// One output row; a panel that reaches beyond the last column goes through memory.
+[[gnu::always_inline]] inline void finish(const DirectBlock& block, int row, Vector low,
+                                          Vector high) {
+  float* const to = block.outputs[row];
+  const float* const more = block.residual ? block.residual[row] : nullptr;
+  if (block.columns == panel) {
+    if (more) {
+      low += load(more);
+      high += load(more + lanes);
+    }
+    if (block.relu) {
+      low = relu(low);
+      high = relu(high);
+    }
+    store(to, low);
+    store(to + lanes, high);
+    return;
+  }
+  float sums[panel];
+  store(sums, low);
+  store(sums + lanes, high);
+  for (int j = 0; j < block.columns; ++j) {
+    const float sum = more ? sums[j] + more[j] : sums[j];
+    to[j] = block.relu && sum < 0.0f ? 0.0f : sum;
+  }
+}
+
+template <int rows>
+[[gnu::noinline]] void rows_block(const DirectBlock& block) {
+  Vector low[rows], high[rows];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    low[i] = load(block.bias);
+    high[i] = load(block.bias + lanes);
+  }
+  const float* const* inputs = block.inputs;
+  const float* weights = block.weights;
+  const int64_t channels = block.channels;
+  for (int64_t t = 0; t < block.taps; ++t, inputs += rows) {
+    const float* a[rows];
+#pragma GCC unroll 16
+    for (int i = 0; i < rows; ++i) a[i] = inputs[i];
+    for (int64_t c = 0; c < channels; ++c, weights += panel) {
+      const Vector w0 = load(weights), w1 = load(weights + lanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const float x = a[i][c];
+        low[i] += x * w0;
+        high[i] += x * w1;
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) finish(block, i, low[i], high[i]);
+}
+
+template <int rows, int vectors>
+[[gnu::noinline]] void gradient_block(const GradientBlock& block) {
+  Vector sum[rows][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; ++j)
+      sum[i][j] = block.fresh ? Vector{} : load(block.sums + i * block.sums_row + j * lanes);
+  const int64_t a_step = block.a_step, b_step = block.b_step;
+  for (int64_t r = 0; r < block.run_count; ++r) {
+    const float* a = block.runs[r].a + block.a_shift;
+    const float* b = block.runs[r].b + block.b_shift;
+    for (int64_t n = block.runs[r].count; n > 0; --n, a += a_step, b += b_step) {
+      Vector x[vectors];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; ++j) x[j] = load(b + j * lanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < rows; ++i) {
+        const float g = a[i];
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; ++j) sum[i][j] += g * x[j];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; ++j) store(block.sums + i * block.sums_row + j * lanes, sum[i][j]);
+}
+
+template <int... rows>
+void choose_rows(const DirectBlock& block, std::integer_sequence<int, rows...>) {
+  using Function = void (*)(const DirectBlock&);
+  static constexpr Function by_rows[] = {rows_block<rows + 1>...};
+  by_rows[block.rows - 1](block);
+}
+void run_block(const DirectBlock& block) {
+  choose_rows(block, std::make_integer_sequence<int, most_rows>{});
+}
+
+template <int... rows>
+void choose_gradient(const GradientBlock& block, std::integer_sequence<int, rows...>) {
+  using Function = void (*)(const GradientBlock&);
+  static constexpr Function by_rows[2][most_gradient_rows] = {{gradient_block<rows + 1, 1>...},
+                                                              {gradient_block<rows + 1, 2>...}};
+  by_rows[block.vectors - 1][block.rows - 1](block);
+}
+void run_gradient(const GradientBlock& block) {
+  choose_gradient(block, std::make_integer_sequence<int, most_gradient_rows>{});
+}
+
+}  // namespace
+
+const DirectKernels direct_kernels = {panel,     lanes,       most_rows, most_gradient_rows,
+                                      run_block, run_gradient};
+
+}  // namespace samara::SAMARA_ISA
