@@ -241,7 +241,8 @@ std::vector<Tensor> nonzero_columns(const Tensor& mask) {
 void check_mask(const Tensor& x, const Tensor& mask, int first_axis) {
   bool fits = mask.rank() <= x.rank() - first_axis;
   for (int axis = 0; fits && axis < mask.rank(); ++axis)
-    fits = mask.size(axis) == x.size(first_axis + axis);
+    // The standard lets an empty mask stand for any size: it takes nothing.
+    fits = mask.size(axis) == x.size(first_axis + axis) || mask.size(axis) == 0;
   if (!fits)
     fail(ErrorKind::index, "index: a mask of shape ", mask.shape(), " at axis ", first_axis,
          " of a tensor of shape ", x.shape(),

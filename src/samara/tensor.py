@@ -647,7 +647,7 @@ def _array_namespace(self: Tensor, *, api_version: str | None = None) -> Any:
     return samara
 
 
-def _to_device(self: Tensor, device: Device | str, /, *, stream: Any = None) -> Tensor:
+def _to_device(self: Tensor, device: Device | str, /, stream: Any = None) -> Tensor:
     """The same values on another device (the Array API's name of `to`)."""
     if stream is not None:
         raise ArgumentError(

@@ -362,3 +362,13 @@ def test_a_write_through_a_view_reaches_the_base() -> None:
     expected = np.full((3, 4), 2.0)
     expected[1, [0, 2]] = 0
     np.testing.assert_array_equal(x.grad.numpy(), expected)
+
+
+def test_an_empty_mask_takes_nothing_from_any_size() -> None:
+    x = samara.arange(12).reshape(3, 4)
+    assert x[samara.zeros(0, dtype=samara.bool)].shape == (0, 4)
+    assert x[samara.zeros(0, 4, dtype=samara.bool)].shape == (0,)
+    x[samara.zeros(3, 0, dtype=samara.bool)] = 7
+    assert x.tolist() == np.arange(12).reshape(3, 4).tolist()
+    with pytest.raises(IndexError, match=r"mask of shape \(0, 3\)"):
+        x[samara.zeros(0, 3, dtype=samara.bool)]
