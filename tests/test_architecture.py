@@ -149,6 +149,8 @@ INTERNAL = {
     "randint": "a part of samara.randint",
     "random_bits": "a part of samara.random_bits",
     "randperm": "a part of samara.randperm",
+    "recurrent_cell": "a part of samara.rnn_tanh_cell, rnn_relu_cell, lstm_cell and gru_cell",
+    "recurrent_layer": "a part of samara.rnn_tanh, rnn_relu, lstm and gru: one of their layers",
     "reorder": "an image brought into another memory order, seen by observers",
     "resample": "a part of samara.interpolate, which reads sizes and factors first",
     "resample_adjoint": "gradient of samara.interpolate",

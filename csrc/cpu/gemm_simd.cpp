@@ -17,12 +17,15 @@ namespace {
 #if defined(__AVX512F__)
 constexpr int vector_bytes = 64;
 constexpr int rows_per_block = 6;
+constexpr int packed_rows = 8;  // a packed B streams from far away: read it less often
 #elif defined(__AVX2__)
 constexpr int vector_bytes = 32;
 constexpr int rows_per_block = 6;
+constexpr int packed_rows = 6;
 #else
 constexpr int vector_bytes = 16;
 constexpr int rows_per_block = 4;
+constexpr int packed_rows = 4;
 #endif
 
 std::int64_t smaller(std::int64_t x, std::int64_t y) { return x < y ? x : y; }
@@ -173,7 +176,7 @@ void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane
   }
 }
 
-// The last rows of A, fewer than a block, in one block of their own.
+// All m <= Rows rows of A in one block of their own.
 template <class T, int Rows, int Vectors>
 void remaining_rows(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, const T* b,
                     std::int64_t b_row, T beta, Target<T> c, int columns) {
@@ -280,10 +283,16 @@ template <class T>
 void product_packed(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, std::int64_t lda,
                     const T* panels, T beta, T* c, std::int64_t ldc) {
   constexpr std::int64_t lanes = 2 * Simd<T>::width;
-  for (std::int64_t j = 0; j < n; j += lanes, panels += lanes * k)
-    column_group<T, rows_per_block, 2>(m, k, T(1), {a, lda, 1}, rows_per_block * lda, panels, lanes,
-                                       beta, Target<T>{c + j, ldc, 1},
-                                       static_cast<int>(smaller(lanes, n - j)));
+  // Blocks of even height: a low last block would wait for its own sums.
+  const std::int64_t blocks = (m + packed_rows - 1) / packed_rows;
+  const std::int64_t rows = (m + blocks - 1) / (blocks > 0 ? blocks : 1);
+  for (std::int64_t j = 0; j < n; j += lanes, panels += lanes * k) {
+    const int columns = static_cast<int>(smaller(lanes, n - j));
+    for (std::int64_t i = 0; i < m; i += rows)
+      remaining_rows<T, packed_rows, 2>(smaller(rows, m - i), k, T(1), {a + i * lda, lda, 1},
+                                        panels, lanes, beta, Target<T>{c + i * ldc + j, ldc, 1},
+                                        columns);
+  }
 }
 
 template <class T>
