@@ -154,6 +154,7 @@ INTERNAL = {
     "reorder": "an image brought into another memory order, seen by observers",
     "resample": "a part of samara.interpolate, which reads sizes and factors first",
     "resample_adjoint": "gradient of samara.interpolate",
+    "scatter_merge": "a part of samara.scatter_reduce",
     "set_view": "what an in-place write through a view puts on the tape",
     "split_with_sizes": "a part of samara.split and chunk",
     "transfer": "x.to(device)",

@@ -18,6 +18,7 @@ struct OperationObject {
   PyObject* record;       // the Python record, or None
   PyObject* output_type;  // None: one tensor; tuple: a tuple; else a named tuple class
   PyObject* dim_form;     // who answers a call with `dim=`; may be null
+  PyObject* other_form;   // who is asked when the arguments do not fit the signature; may be null
   PyObject* weak_references;
 };
 
@@ -328,7 +329,15 @@ PyObject* operation_call(PyObject* self, PyObject* const* arguments, size_t flag
     if (object.dim_form && keywords && names_dim(keywords))
       return PyObject_Vectorcall(object.dim_form, arguments, flags, keywords);
     Values values;
-    bind_arguments(*object.operation, arguments, PyVectorcall_NARGS(flags), keywords, values);
+    try {
+      bind_arguments(*object.operation, arguments, PyVectorcall_NARGS(flags), keywords, values);
+    } catch (const Error&) {
+      if (!object.other_form) throw;
+      const Owned answer =
+          checked(PyObject_Vectorcall(object.other_form, arguments, flags, keywords));
+      if (answer.get() == Py_NotImplemented) throw;
+      return Py_NewRef(answer.get());
+    }
     if (object.operation->in_place && !values[0].is_tensor())
       fail(ErrorKind::dtype, object.operation->name,
            ": the target of an in-place operation is a number. Expected a tensor. Fix: use the "
@@ -345,13 +354,14 @@ PyObject* operation_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
     const char *signature, *native;
     const char* name = nullptr;
     PyObject *doc = Py_None, *record = Py_None, *output_type = Py_None, *rule = Py_None,
-             *dim_form = Py_None;
+             *dim_form = Py_None, *other_form = Py_None;
     int in_place = 0;
-    static const char* names[] = {"signature", "native",   "doc",      "record", "output_type",
-                                  "rule",      "dim_form", "in_place", "name",   nullptr};
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ss|$OOOOOpz", const_cast<char**>(names),
+    static const char* names[] = {"signature",   "native", "doc",      "record",
+                                  "output_type", "rule",   "dim_form", "other_form",
+                                  "in_place",    "name",   nullptr};
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "ss|$OOOOOOpz", const_cast<char**>(names),
                                      &signature, &native, &doc, &record, &output_type, &rule,
-                                     &dim_form, &in_place, &name))
+                                     &dim_form, &other_form, &in_place, &name))
       throw PythonError();
     auto operation = std::make_unique<Operation>();
     parse_signature(signature, *operation);
@@ -374,6 +384,7 @@ PyObject* operation_new(PyTypeObject* type, PyObject* arguments, PyObject* keywo
     self->record = Py_NewRef(record);
     self->output_type = Py_NewRef(output_type);
     self->dim_form = dim_form == Py_None ? nullptr : Py_NewRef(dim_form);
+    self->other_form = other_form == Py_None ? nullptr : Py_NewRef(other_form);
     return reinterpret_cast<PyObject*>(self);
   });
 }
@@ -385,6 +396,7 @@ void operation_dealloc(PyObject* self) {
   Py_XDECREF(object->record);
   Py_XDECREF(object->output_type);
   Py_XDECREF(object->dim_form);
+  Py_XDECREF(object->other_form);
   PyTypeObject* type = Py_TYPE(self);
   type->tp_free(self);
   Py_DECREF(type);

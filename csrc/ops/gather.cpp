@@ -201,6 +201,60 @@ void scatter_add_kernel(TensorSpan outputs, TensorSpan inputs, const AxisAttribu
   });
 }
 
+enum class Merge { product, largest, smallest };
+
+struct MergeAttributes {
+  std::string_view place;
+  int axis;
+  Merge merge;
+};
+
+template <Merge merge, class T>
+T merged(T a, T b) {
+  if constexpr (std::is_same_v<T, bool> || !requires { a < b; })
+    return a;
+  else if constexpr (merge == Merge::product && std::is_integral_v<T>)
+    return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  else if constexpr (merge == Merge::product)
+    return a * b;
+  else
+    return b != b || (merge == Merge::largest ? b > a : b < a) ? b : a;  // a NaN stays
+}
+
+template <Merge merge>
+void merge_into(const Tensor& target, const Tensor& source, const LaneWalk& walk) {
+  visit_dtype(source.dtype(), [&](auto tag) {
+    using T = typename decltype(tag)::type;
+    // Integers keep their sign, which sums do without.
+    using Value = std::conditional_t<std::is_integral_v<T>, T, typename Accumulator<T>::type>;
+    walk.run([to = target.data<Value>(), from = source.data<T>()](const Run& run) {
+      for (int64_t j = 0; j < run.count; ++j) {
+        Value& value = to[run.x_start + j * run.x_step + run.offsets[j]];
+        const T& source = from[run.y_start + j * run.y_step];
+        if constexpr (std::is_integral_v<T>)
+          value = merged<merge>(value, source);
+        else
+          value = merged<merge>(value, Accumulator<T>::widen(source));
+      }
+    });
+  });
+}
+
+// The target has the type in which values of the source's dtype are summed.
+void scatter_merge_kernel(TensorSpan outputs, TensorSpan inputs,
+                          const MergeAttributes& attributes) {
+  const Tensor& target = outputs[0];
+  const AxisAttributes axis{attributes.place, attributes.axis};
+  check_indices(inputs[0], axis, target.size(attributes.axis));
+  const LaneWalk walk(target, inputs[0], inputs[1], axis, true);
+  if (attributes.merge == Merge::product)
+    merge_into<Merge::product>(target, inputs[1], walk);
+  else if (attributes.merge == Merge::largest)
+    merge_into<Merge::largest>(target, inputs[1], walk);
+  else
+    merge_into<Merge::smallest>(target, inputs[1], walk);
+}
+
 struct SurvivorAttributes {
   AxisAttributes axis;
   int64_t size;  // of the tensor that is scattered into, along the axis
@@ -229,6 +283,7 @@ void survivors_kernel(TensorSpan outputs, TensorSpan inputs, const SurvivorAttri
 const KernelSlot<AxisAttributes> gather_slot("gather", gather_kernel);
 const KernelSlot<AxisAttributes> scatter_slot("scatter", scatter_kernel);
 const KernelSlot<AxisAttributes> scatter_add_slot("scatter_add", scatter_add_kernel);
+const KernelSlot<MergeAttributes> scatter_merge_slot("scatter_merge", scatter_merge_kernel);
 const KernelSlot<SurvivorAttributes> survivors_slot("scatter", survivors_kernel);
 
 // --- gather
@@ -400,6 +455,32 @@ const Register scatter_add_registered({.name = "scatter_add",
                                        .backward = scatter_add_backward,
                                        .saved_inputs = 0b100,
                                        .backward_records = true});
+
+// --- scatter_merge: (x, axis, index, source, "prod", "amax" or "amin"); the gradient is in Python
+// ---
+
+void scatter_merge_forward(Call& call) {
+  const ScatterArguments arguments = scatter_arguments(call);
+  const Tensor& x = arguments.x;
+  if (is_complex(x.dtype()) || x.dtype() == DType::boolean)
+    fail(ErrorKind::dtype, call.name(), ": x has dtype ", name(x.dtype()),
+         ". Expected real numbers. Fix: convert it first.");
+  const std::string& text = call[4].text();
+  const Merge merge = text == "prod"   ? Merge::product
+                      : text == "amax" ? Merge::largest
+                                       : Merge::smallest;
+  const Tensor wide = cast(x, accumulator_dtype(x.dtype()));
+  const Tensor target = wide.impl() == x.impl() ? clone(x) : contiguous(wide);
+  scatter_merge_slot(at_least_1d(target),
+                     {at_least_1d(arguments.index), at_least_1d(arguments.source)},
+                     {call.name(), arguments.attributes.axis, merge});
+  call.output(cast(target, x.dtype()));
+}
+
+const Register scatter_merge_registered({.name = "scatter_merge",
+                                         .forward = scatter_merge_forward,
+                                         .saved_inputs = 0b1101,
+                                         .saves_outputs = true});
 
 }  // namespace
 }  // namespace samara

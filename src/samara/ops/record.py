@@ -171,6 +171,7 @@ def operation(
     aliases: tuple[str, ...] = (),
     in_place: bool = False,
     dim_form: Function | None = None,
+    other_form: Function | None = None,
     outputs: object = None,
     pointwise: bool = False,
     invariant: Function | None = None,
@@ -187,6 +188,7 @@ def operation(
                "max": to the largest result
     methods    names installed on Tensor (its own name by default)
     dim_form   who answers when the call says `dim=`, and as the method
+    other_form who is asked when the arguments do not fit the signature; NotImplemented says no
     outputs    None: one tensor; names: a named tuple; list: a tuple of tensors
     invariant  outputs -> what does not depend on free choices, for the tests
     domain     any first argument -> one that the operation takes, for the tests
@@ -199,11 +201,13 @@ def operation(
     native_name = native or name
 
     def make(**extra: Any) -> Function:
+        if extra.get("other_form", 0) is None:
+            del extra["other_form"]
         return Operation(
             signature, native_name, output_type=output_type, rule=grad, doc=doc, **extra
         )
 
-    function = make(dim_form=dim_form, in_place=name.endswith("_"))
+    function = make(dim_form=dim_form, other_form=other_form, in_place=name.endswith("_"))
     record = Record(
         name=name,
         family=_family(grad, samples, ref),
@@ -221,7 +225,11 @@ def operation(
         errors=errors,
         methods=_default_methods(name) if methods is None else methods,
         aliases=aliases,
-        in_place=make(in_place=True, name=f"{name}_") if in_place else None,
+        in_place=(
+            make(in_place=True, name=f"{name}_", other_form=_writing(other_form))
+            if in_place
+            else None
+        ),
         dim_form=dim_form,
         pointwise=pointwise,
         differentiable=function.differentiable,  # type: ignore[attr-defined]
@@ -233,6 +241,18 @@ def operation(
     if grad is not None:
         _core.set_operator_rule(native_name, grad)
     return function
+
+
+def _writing(form: Function | None) -> Function | None:
+    """Another form of an operation, in place."""
+    if form is None:
+        return None
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        made = form(*args, **kwargs)
+        return made if made is NotImplemented else _write(args[0], made)
+
+    return write
 
 
 def plain(*methods: str) -> Callable[[Function], Function]:
