@@ -20,7 +20,7 @@ class ObserverPause {
   ObserverPause() { thread_state().paused = std::exchange(thread_state().observers, nullptr); }
   ~ObserverPause() {
     Observers* stack = std::exchange(thread_state().paused, nullptr);
-    if (stack->empty()) delete std::exchange(stack, nullptr);
+    if (stack && stack->empty()) delete std::exchange(stack, nullptr);
     thread_state().observers = stack;
   }
   ObserverPause(const ObserverPause&) = delete;

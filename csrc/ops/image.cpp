@@ -1,16 +1,33 @@
 #include "ops/image.h"
 
+#include <utility>
+
 #include "core/operation.h"
 #include "ops/basic.h"
 
 namespace samara {
 namespace {
 
+// While it lives, observers of the operation that is running see the calls made inside of it.
+class ObserversLookOn {
+ public:
+  ObserversLookOn() : looking_on_(thread_state().paused != nullptr) {
+    if (looking_on_) thread_state().observers = std::exchange(thread_state().paused, nullptr);
+  }
+  ~ObserversLookOn() {
+    if (looking_on_) thread_state().paused = std::exchange(thread_state().observers, nullptr);
+  }
+  ObserversLookOn(const ObserversLookOn&) = delete;
+  ObserversLookOn& operator=(const ObserversLookOn&) = delete;
+
+ private:
+  const bool looking_on_;
+};
+
 // reorder(x, channels_last): the same values in the other physical order.
 void reorder_forward(Call& call) {
   const Tensor& x = call.tensor(0);
-  const ImageOrder order =
-      call.boolean(1) ? ImageOrder::channels_last : ImageOrder::channels_first;
+  const ImageOrder order = call.boolean(1) ? ImageOrder::channels_last : ImageOrder::channels_first;
   const Tensor out = empty_image(x.shape(), x.dtype(), x.device(), order);
   copy_into(out, x);
   call.output(out);
@@ -50,7 +67,7 @@ bool lies_in(const Tensor& x, ImageOrder order) {
 
 ImageOrder image_order(const Tensor& x) {
   return !x.is_contiguous() && lies_in(x, ImageOrder::channels_last) ? ImageOrder::channels_last
-                                                                      : ImageOrder::channels_first;
+                                                                     : ImageOrder::channels_first;
 }
 
 Tensor empty_image(const Dims& shape, DType dtype, Device device, ImageOrder order) {
@@ -66,6 +83,7 @@ Tensor in_order(const Tensor& x, ImageOrder order) {
   }
   static const NativeCall reorder("reorder");
   const GradMode off(false);
+  const ObserversLookOn look_on;
   return reorder(x, order == ImageOrder::channels_last);
 }
 
