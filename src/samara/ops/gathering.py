@@ -97,6 +97,21 @@ def _unique_index(rng: np.random.Generator, size: int, rows: int) -> Any:
     return np.stack([rng.permutation(size) for _ in range(rows)])
 
 
+def _scatter_reducing(
+    x: Any = None, axis: Any = None, index: Any = None, src: Any = None, **kwargs: Any
+) -> Any:
+    """PyTorch's scatter(x, dim, index, src, reduce="add"), or "multiply"."""
+    reduce = kwargs.get("reduce")
+    if reduce not in ("add", "multiply"):
+        return NotImplemented
+    from samara.ops.scatters import scatter_reduce
+
+    axis = kwargs.get("dim", axis)
+    value = kwargs.get("value", src)
+    source = value if isinstance(value, Tensor) else x.new_full(index.shape, value)
+    return scatter_reduce(x, axis, index, source, "sum" if reduce == "add" else "prod")
+
+
 scatter = operation(
     "scatter(x, axis: int, index, src)",
     doc="""A copy of x with src written at the indices: y[index[i, j], j] = src[i, j] for axis 0.
@@ -114,6 +129,7 @@ scatter = operation(
     ref=_scatter_ref,
     dtypes=ALL,
     onnx="ScatterElements",
+    other_form=_scatter_reducing,
     ulp=0,
     samples=lambda rng: [
         Sample(

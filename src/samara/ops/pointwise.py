@@ -118,6 +118,7 @@ def unary(
     methods: tuple[str, ...] | None = None,
     aliases: tuple[str, ...] = (),
     in_place: bool = True,
+    other_form: Function | None = None,
 ) -> Function:
     """Declares a pointwise operation of one tensor.
 
@@ -160,6 +161,7 @@ def unary(
         methods=(name, *aliases) if methods is None else methods,
         aliases=aliases,
         in_place=in_place and not boolean,
+        other_form=other_form,
         pointwise=True,
     )
 

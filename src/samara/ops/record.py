@@ -21,6 +21,7 @@ import samara._core as _core
 from samara._core import DType, Operation
 from samara.dtypes import ALL, COMPLEX, FLOAT, INTEGER, NUMERIC, REAL
 from samara.errors import ArgumentError, SamaraError
+from samara.ops.adapt import adapted
 from samara.ops.arguments import wrong_argument
 
 __all__ = [
@@ -201,13 +202,18 @@ def operation(
     native_name = native or name
 
     def make(**extra: Any) -> Function:
-        if extra.get("other_form", 0) is None:
-            del extra["other_form"]
         return Operation(
             signature, native_name, output_type=output_type, rule=grad, doc=doc, **extra
         )
 
-    function = make(dim_form=dim_form, other_form=other_form, in_place=name.endswith("_"))
+    def other(*args: Any, **kwargs: Any) -> Any:
+        made = NotImplemented if other_form is None else other_form(*args, **kwargs)
+        if made is not NotImplemented or not kwargs:
+            return made
+        return adapted(name, parameters, function, args, kwargs)
+
+    function = make(dim_form=dim_form, other_form=other, in_place=name.endswith("_"))
+    parameters = {parameter[0] for parameter in function.parameters}  # type: ignore[attr-defined]
     record = Record(
         name=name,
         family=_family(grad, samples, ref),
@@ -226,9 +232,7 @@ def operation(
         methods=_default_methods(name) if methods is None else methods,
         aliases=aliases,
         in_place=(
-            make(in_place=True, name=f"{name}_", other_form=_writing(other_form))
-            if in_place
-            else None
+            make(in_place=True, name=f"{name}_", other_form=_writing(other)) if in_place else None
         ),
         dim_form=dim_form,
         pointwise=pointwise,
@@ -243,10 +247,8 @@ def operation(
     return function
 
 
-def _writing(form: Function | None) -> Function | None:
+def _writing(form: Function) -> Function:
     """Another form of an operation, in place."""
-    if form is None:
-        return None
 
     def write(*args: Any, **kwargs: Any) -> Any:
         made = form(*args, **kwargs)
@@ -327,11 +329,13 @@ def composite(
     name = signature[: signature.index("(")]
 
     def decorate(function: Function) -> Function:
-        known = list(inspect.signature(function).parameters)
+        parameters = inspect.signature(function).parameters
+        known, names = list(parameters), parameters.keys()
+        free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
         spellings = {k: v for k, v in reversed(_SPELLINGS) if v in known and k not in known}
-        for position, names in enumerate((("input", "self", "x1"), ("other", "x2"))):
+        for position, others in enumerate((("input", "self", "x1"), ("other", "x2"))):
             if position < len(known):
-                spellings.update({k: known[position] for k in names if k not in known})
+                spellings.update({k: known[position] for k in others if k not in known})
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -339,6 +343,10 @@ def composite(
                 if dim_form is not None and ("dim" in kwargs or "keepdim" in kwargs):
                     return dim_form(*args, **kwargs)
                 kwargs = {spellings.get(key, key): value for key, value in kwargs.items()}
+                if not free and not kwargs.keys() <= names:
+                    made = adapted(name, names, call, args, kwargs)
+                    if made is not NotImplemented:
+                        return made
             try:
                 return function(*args, **kwargs)
             except (AttributeError, TypeError) as error:

@@ -556,6 +556,16 @@ def _deviation_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
+def _unbiased(name: str) -> Callable[..., Any]:
+    """std(x, unbiased=False): the keyword is PyTorch's, and so is the rest of the call."""
+    torch_form = _torch_variance(name)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return torch_form(*args, **kwargs) if "unbiased" in kwargs else NotImplemented
+
+    return call
+
+
 var = operation(
     "var(x, axis: ints? = None, correction: float = 0.0, keepdims: bool = False)",
     doc="""The variance over `axis`, sum (x - mean)^2 / (n - correction).
@@ -577,6 +587,7 @@ var = operation(
     samples=_deviation_samples,
     errors=_axis_errors,
     dim_form=_torch_variance("var"),
+    other_form=_unbiased("var"),
 )
 std = operation(
     "std(x, axis: ints? = None, correction: float = 0.0, keepdims: bool = False)",
@@ -595,6 +606,7 @@ std = operation(
     samples=_deviation_samples,
     errors=_axis_errors,
     dim_form=_torch_variance("std"),
+    other_form=_unbiased("std"),
 )
 
 

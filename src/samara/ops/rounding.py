@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import builtins
+from typing import Any
+
 import numpy as np
 
 from samara.dtypes import FLOAT, INTEGER, NUMERIC
@@ -42,6 +45,18 @@ trunc = unary(
     example=("samara.trunc(samara.tensor([1.5, -1.5])).tolist()", "[1.0, -1.0]"),
 )
 
+
+def _round_to(*args: Any, decimals: int | None = None, **kwargs: Any) -> Any:
+    """PyTorch's round(x, decimals=n): to n digits behind the point, before it where n < 0."""
+    if decimals is None:
+        return NotImplemented
+    if not decimals:
+        return round(*args, **kwargs)
+    (x,) = (*args, *kwargs.values())
+    scale = 10.0 ** builtins.abs(decimals)
+    return round(x * scale) / scale if decimals > 0 else round(x / scale) * scale
+
+
 round = unary(
     "round(x)",
     "The nearest whole number, the even one of two; of a complex number both parts.",
@@ -50,5 +65,6 @@ round = unary(
     converts=False,
     ulp=0,
     onnx="Round",
+    other_form=_round_to,
     example=("samara.round(samara.tensor([0.5, 1.5, -1.7])).tolist()", "[0.0, 2.0, -2.0]"),
 )

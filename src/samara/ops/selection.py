@@ -21,12 +21,22 @@ def _where_grad(g: Tensor, condition: Tensor, x: Any, y: Any, out: Tensor) -> tu
     return None, where(condition, g, 0.0), where(condition, 0.0, g)
 
 
+def _where_alone(*args: Any, **kwargs: Any) -> Any:
+    """PyTorch's where(condition): the places that are True, one tensor for each axis."""
+    given = (*args, *kwargs.values())
+    if len(given) != 1 or not isinstance(given[0], Tensor):
+        return NotImplemented
+    from samara.ops.indexing import nonzero
+
+    return nonzero(given[0])
+
+
 where = operation(
     "where(condition, x, y)",
     doc="""x where the condition is true, y elsewhere.
 
     condition: [*A] bool, x: [*B], y: [*C], tensors or numbers of any dtype -> [*S], the broadcast
-    shape; the dtypes of x and y are promoted.
+    shape; the dtypes of x and y are promoted. Without x and y it is `nonzero`, as in PyTorch.
 
     Raises DTypeError for a condition that is not bool, ShapeError when the shapes do not broadcast.
     Source: Python array API standard 2025.12, `where`.
@@ -38,6 +48,7 @@ where = operation(
     grad=_where_grad,
     dtypes=ALL,
     onnx="Where",
+    other_form=_where_alone,
     ulp=0,
     samples=lambda rng: [
         Sample(_mask(rng, 3, 4), rng.normal(size=(3, 4)), rng.normal(size=(3, 4))),

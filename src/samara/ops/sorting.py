@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from samara._core import int32
 from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
 from samara.ops.record import ALL, COMPLEX, ErrorSample, Sample, composite, operation
 from samara.tensor import Tensor
@@ -250,6 +251,22 @@ def _searchsorted_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
+def _searchsorted_right(
+    *args: Any, right: bool | None = None, out_int32: bool = False, **kwargs: Any
+) -> Any:
+    """PyTorch's spelling: right=True is side="right"; out_int32 gives int32."""
+    if right is None and not out_int32:
+        return NotImplemented
+    side = kwargs.pop("side", None)
+    if right and side == "left":
+        raise ArgumentError(
+            "searchsorted: side is 'left' and right is True. Expected one of them. "
+            "Fix: leave one out."
+        )
+    found = searchsorted(*args, side=side or ("right" if right else "left"), **kwargs)
+    return found.to(int32) if out_int32 else found
+
+
 searchsorted = operation(
     "searchsorted(x1, x2, *, side: str = 'left', sorter: Tensor? = None)",
     doc="""Where to insert x2's values into sorted x1 so that it stays sorted.
@@ -265,6 +282,7 @@ searchsorted = operation(
     [0, 1, 3]
     """,
     ref=_searchsorted_ref,
+    other_form=_searchsorted_right,
     dtypes=ORDERED,
     samples=_searchsorted_samples,
     errors=lambda: [
