@@ -14,6 +14,7 @@ GROUPS = (
     "small_operations",
     "training_steps",
     "kernels",
+    "convolution",
     "image_operations",
     "contention",
     "footprint",
