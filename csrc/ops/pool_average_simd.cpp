@@ -233,8 +233,10 @@ void average_rows(const void* source, void* target, const PoolShape& shape, int6
         window_rows(shape, at.z, at.y, [&](int64_t, int64_t in_row) {
           const T* first = image + (in_row + ax.start[ox]) * channels + c;
           for (int64_t k = ax.first[ox]; k < ax.last[ox]; ++k)
-            for (int v = 0; v < kVectors; ++v)
+            for (int v = 0; v < kVectors; ++v) {
+              fetch_ahead(first + k * channels + v * kCount);
               sum[v] += load_vector<A, kCount>(first + k * channels + v * kCount);
+            }
         });
         for (int v = 0; v < kVectors; ++v) put<T, A, kCount>(y + c + v * kCount, sum[v] / by);
       });
@@ -260,11 +262,16 @@ void gradient_rows(const void* gradient, void* target, const PoolShape& shape, i
             for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox) {
               const A factor = static_cast<A>(1 / divisor(shape, by_row, ox));
               const T* from = g + ((oz * ay.out + oy) * ax.out + ox) * channels + c;
-              for (int v = 0; v < kVectors; ++v)
+              for (int v = 0; v < kVectors; ++v) {
+                fetch_ahead(from + v * kCount);
                 sum[v] += load_vector<A, kCount>(from + v * kCount) * factor;
+              }
             }
           }
-        for (int v = 0; v < kVectors; ++v) put<T, A, kCount>(out + c + v * kCount, sum[v]);
+        for (int v = 0; v < kVectors; ++v) {
+          fetch_ahead(out + c + v * kCount);
+          put<T, A, kCount>(out + c + v * kCount, sum[v]);
+        }
       });
     }
   }

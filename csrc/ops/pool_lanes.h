@@ -3,6 +3,10 @@
 // Included by pool_*_simd.cpp files only.
 #pragma once
 
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 #include "ops/lanes.h"
 #include "ops/pool.h"
 
@@ -13,6 +17,14 @@ namespace lanes {
 // Numbers as wide as those of L, for positions and masks.
 template <class L>
 using IndexOf = typename SignedOf<sizeof(L)>::type;
+
+// Asks for memory some time before it is read or written: the hardware does not foresee the way
+// windows move over several rows, and its waiting would take most of the time.
+template <class T>
+SAMARA_FUNCTION void fetch_ahead(const T* p) {
+  constexpr int kBytes = 4096;
+  __builtin_prefetch(reinterpret_cast<const char*>(p) + kBytes);
+}
 
 // kCount numbers p[0], p[stride], ... as L. kStride 0: any stride.
 template <class L, int kCount, int kStride, class T>
@@ -31,6 +43,26 @@ SAMARA_FUNCTION Vector<L, kCount> take(const T* p, int64_t stride) {
     for (int i = 0; i < kCount; ++i) v[i] = static_cast<L>(load(p + i * stride));
     return v;
   }
+}
+
+// kCount positions as numbers of L's width.
+template <class L, int kCount, class P>
+SAMARA_FUNCTION Vector<IndexOf<L>, kCount> load_positions(const P* p) {
+  using I [[maybe_unused]] = Vector<IndexOf<L>, kCount>;
+#if defined(__AVX512F__)
+  // Written out: compilers widen bytes one by one.
+  if constexpr (sizeof(P) == 1 && sizeof(I) == 64) {
+    if constexpr (sizeof(L) == 4)
+      return (I)_mm512_maskz_cvtepu8_epi32(0xFFFF,
+                                           _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+    else
+      return (I)_mm512_maskz_cvtepu8_epi64(0xFF, _mm_loadu_si64(p));
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(P) == 1 && sizeof(I) == 32 && sizeof(L) == 4)
+    return (I)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
+#endif
+  return load_vector<IndexOf<L>, kCount>(p);
 }
 
 template <class T, class L, int kCount>
@@ -130,6 +162,24 @@ SAMARA_FUNCTION void covering_rows(const PoolShape& shape, int64_t z, int64_t y,
     }
   }
 }
+
+// A few rows, listed once for all vectors along them.
+struct RowList {
+  static constexpr int kMost = 16;
+  int count = 0;
+  int64_t position[kMost], offset[kMost];
+
+  [[gnu::always_inline]] auto adder() {
+    return [this](int64_t first, int64_t row) __attribute__((always_inline)) {
+      position[count] = first;
+      offset[count++] = row;
+    };
+  }
+  template <class Body>
+  [[gnu::always_inline]] void operator()(Body&& body) const {
+    for (int i = 0; i < count; ++i) body(position[i], offset[i]);
+  }
+};
 
 }  // namespace lanes
 }  // namespace

@@ -11,6 +11,9 @@ using namespace lanes;
 struct NoPositions {};
 template <class P>
 inline constexpr bool kWanted = !__is_same(P, NoPositions);
+// Windows known to be that wide; those whose positions take words are larger.
+template <class P, int kWidth>
+constexpr int kKnown = __is_same(P, int32_t) ? 0 : kWidth;
 // Rows of at least this many inputs of one window are searched run by run.
 constexpr int64_t kLongRun = 16;
 
@@ -109,22 +112,28 @@ template <class T, class P>
   if constexpr (kWanted<P>) positions[at] = static_cast<P>(place);
 }
 
-template <class T, class P, int kStride>
+// kWidth: the width of the windows where it is known, 0 for any.
+template <class T, class P, int kStride, int kWidth, class Rows>
 SAMARA_FUNCTION void max_row_of_windows(const T* plane, T* y, P* positions, const PoolShape& shape,
-                                        int64_t oz, int64_t oy) {
+                                        int64_t oz, int64_t oy, const Rows& rows) {
   using L = Compute<T>;
   const PoolAxis& ax = shape.axis[2];
   const int64_t out_row = (oz * shape.axis[1].out + oy) * ax.out;
+  const int64_t width = kWidth > 0 ? kWidth : ax.kernel, dilation = kWidth > 0 ? 1 : ax.dilation;
   for (int64_t ox = 0; ox < ax.inner_low; ++ox) max_window(plane, y, positions, shape, oz, oy, ox);
   const int64_t place = first_position(shape, oz, oy);
   cover<kLanes<L>>(ax.inner_high - ax.inner_low, [&]<int kCount>(int64_t i) {
-    const int64_t ox = ax.inner_low + i, from = ox * ax.stride - ax.padding;
+    const int64_t ox = ax.inner_low + i;
+    const T* corner = plane + ox * ax.stride - ax.padding;
     Best<L, kCount> best;
     best.start(place);
-    window_rows(shape, oz, oy, [&](int64_t position, int64_t row) {
-      const T* first = plane + row + from;
-      for (int64_t k = 0; k < ax.kernel; ++k)
-        best.template offer<P>(take<L, kCount, kStride>(first + k * ax.dilation, ax.stride),
+    rows([&](int64_t position, int64_t row) {
+      if constexpr (kWidth > 0) {
+        fetch_ahead(corner + row);
+        fetch_ahead(corner + row + kCount);
+      }
+      for (int64_t k = 0; k < width; ++k)
+        best.template offer<P>(take<L, kCount, kStride>(corner + row + k * dilation, ax.stride),
                                position + k);
     });
     best.write(y, positions, out_row + ox);
@@ -133,15 +142,21 @@ SAMARA_FUNCTION void max_row_of_windows(const T* plane, T* y, P* positions, cons
     max_window(plane, y, positions, shape, oz, oy, ox);
 }
 
-template <class T, class P, int kStride>
+template <class T, class P, int kStride, int kWidth = 0>
 SAMARA_FUNCTION void max_plane(const T* plane, T* y, P* positions, const PoolShape& shape) {
   for (int64_t oz = 0; oz < shape.axis[0].out; ++oz)
     for (int64_t oy = 0; oy < shape.axis[1].out; ++oy) {
-      if constexpr (kStride >= 0) {
-        max_row_of_windows<T, P, kStride>(plane, y, positions, shape, oz, oy);
-      } else {
+      if constexpr (kStride < 0) {
         for (int64_t ox = 0; ox < shape.axis[2].out; ++ox)
           max_window(plane, y, positions, shape, oz, oy, ox);
+      } else if constexpr (kWidth > 0) {
+        RowList list;
+        window_rows(shape, oz, oy, list.adder());
+        max_row_of_windows<T, P, kStride, kWidth>(plane, y, positions, shape, oz, oy, list);
+      } else {
+        max_row_of_windows<T, P, kStride, 0>(
+            plane, y, positions, shape, oz, oy,
+            [&](auto&& body) __attribute__((always_inline)) { window_rows(shape, oz, oy, body); });
       }
     }
 }
@@ -149,17 +164,23 @@ SAMARA_FUNCTION void max_plane(const T* plane, T* y, P* positions, const PoolSha
 template <class T, class P>
 void forward_first(const void* source, void* target, void* where, const PoolShape& shape,
                    int64_t begin, int64_t end) {
-  const int64_t stride = shape.axis[2].stride;
-  const bool long_runs = shape.axis[2].kernel >= kLongRun && shape.axis[2].dilation == 1;
+  const PoolAxis& ax = shape.axis[2];
+  const bool long_runs = ax.kernel >= kLongRun && ax.dilation == 1;
+  const bool few_rows = shape.axis[0].kernel * shape.axis[1].kernel <= RowList::kMost;
+  const int64_t width = few_rows && ax.dilation == 1 ? ax.kernel : 0;
   for (int64_t p = begin; p < end; ++p) {
     const T* x = static_cast<const T*>(source) + p * shape.in;
     T* y = static_cast<T*>(target) + p * shape.out;
     P* positions = kWanted<P> ? static_cast<P*>(where) + p * shape.out : nullptr;
-    if (stride == 1)
+    if (ax.stride == 2 && width == 2)
+      max_plane<T, P, 2, kKnown<P, 2>>(x, y, positions, shape);
+    else if (ax.stride == 2 && width == 3)
+      max_plane<T, P, 2, kKnown<P, 3>>(x, y, positions, shape);
+    else if (ax.stride == 1)
       max_plane<T, P, 1>(x, y, positions, shape);
-    else if (stride == 2)
+    else if (ax.stride == 2)
       max_plane<T, P, 2>(x, y, positions, shape);
-    else if (stride > 0 && !long_runs)
+    else if (ax.stride > 0 && !long_runs)
       max_plane<T, P, 0>(x, y, positions, shape);
     else
       max_plane<T, P, -1>(x, y, positions, shape);
@@ -181,9 +202,12 @@ template <class T, class P>
 }
 
 // Which of the inputs' windows chose them, for j in the middle of a row: see PoolAxis.
-template <class T, class P, int kStride>
+// kWidth and kOdd: the width of the windows where it is known (else 0), and whether the padding is
+// odd.
+template <class T, class P, int kStride, int kWidth, bool kOdd, class Rows>
 SAMARA_FUNCTION void max_gradient_row(const T* g, const P* positions, T* out,
-                                      const PoolShape& shape, int64_t z, int64_t y) {
+                                      const PoolShape& shape, int64_t z, int64_t y,
+                                      const Rows& rows) {
   using L = Compute<T>;
   const PoolAxis& ax = shape.axis[2];
   T* target = out + (z * shape.axis[1].in + y) * ax.in;
@@ -192,15 +216,23 @@ SAMARA_FUNCTION void max_gradient_row(const T* g, const P* positions, T* out,
   cover<kLanes<L>>(ax.class_high - ax.class_low, [&]<int kCount>(int64_t i) {
     const int64_t j = ax.class_low + i;
     Vector<L, kCount> sum[kStride] = {};
-    covering_rows(shape, z, y, [&](int64_t position, int64_t row) {
-      for (int r = 0; r < kStride; ++r)
-        for (int64_t e = ax.class_begin[r]; e < ax.class_begin[r + 1]; ++e) {
-          const int64_t o = row + j + ax.class_shift[e];
-          const auto chosen = load_vector<IndexOf<L>, kCount>(positions + o) ==
-                              static_cast<IndexOf<L>>(position + ax.class_k[e]);
-          const auto value = load_vector<L, kCount>(g + o);
-          sum[r] += chosen ? value : Vector<L, kCount>{};
+    const auto add = [&](int r, int64_t o, int64_t position) __attribute__((always_inline)) {
+      const auto chosen =
+          load_positions<L, kCount>(positions + o) == static_cast<IndexOf<L>>(position);
+      const auto value = load_vector<L, kCount>(g + o);
+      sum[r] += chosen ? value : Vector<L, kCount>{};
+    };
+    rows([&](int64_t position, int64_t row) __attribute__((always_inline)) {
+      if constexpr (kWidth > 0) {
+        for (int k = kWidth - 1; k >= 0; --k) {
+          const int r = (k + kOdd) % 2;
+          add(r, row + j + (ax.padding + r - k) / 2, position + k);
         }
+      } else {
+        for (int r = 0; r < kStride; ++r)
+          for (int64_t e = ax.class_begin[r]; e < ax.class_begin[r + 1]; ++e)
+            add(r, row + j + ax.class_shift[e], position + ax.class_k[e]);
+      }
     });
     if constexpr (kCount == 1) {
       for (int r = 0; r < kStride; ++r) store(target + j * kStride + r, L(sum[r][0]));
@@ -235,12 +267,15 @@ template <class T, class P>
     for (int64_t i = 0; i < shape.in; ++i) store(out + i, sums[i]);
 }
 
-template <class T, class P, int kStride>
+template <class T, class P, int kStride, int kWidth = 0, bool kOdd = false>
 SAMARA_FUNCTION void max_gradient_plane(const T* g, const P* positions, T* out,
                                         const PoolShape& shape) {
   for (int64_t z = 0; z < shape.axis[0].in; ++z)
-    for (int64_t y = 0; y < shape.axis[1].in; ++y)
-      max_gradient_row<T, P, kStride>(g, positions, out, shape, z, y);
+    for (int64_t y = 0; y < shape.axis[1].in; ++y) {
+      RowList list;
+      covering_rows(shape, z, y, list.adder());
+      max_gradient_row<T, P, kStride, kWidth, kOdd>(g, positions, out, shape, z, y, list);
+    }
 }
 
 template <class T, class P>
@@ -249,13 +284,21 @@ void backward_first(const void* gradient, const void* where, void* target, void*
   const PoolAxis& ax = shape.axis[2];
   // Looking at every window of an input costs more than going to each window's maximum when there
   // are many.
-  const bool gather = ax.class_begin != nullptr && shape.cover <= 16;
+  const bool gather = ax.class_begin != nullptr && shape.cover <= RowList::kMost;
+  const int64_t width = ax.stride == 2 && ax.dilation == 1 ? ax.kernel : 0;
+  const bool odd = ax.padding % 2 != 0;
   for (int64_t p = begin; p < end; ++p) {
     const T* g = static_cast<const T*>(gradient) + p * shape.out;
     const P* positions = static_cast<const P*>(where) + p * shape.out;
     T* out = static_cast<T*>(target) + p * shape.in;
     if (!gather)
       max_scatter(g, positions, out, scratch, shape);
+    else if (width == 2 && !odd)
+      max_gradient_plane<T, P, 2, kKnown<P, 2>, false>(g, positions, out, shape);
+    else if (width == 3 && !odd)
+      max_gradient_plane<T, P, 2, kKnown<P, 3>, false>(g, positions, out, shape);
+    else if (width == 3)
+      max_gradient_plane<T, P, 2, kKnown<P, 3>, true>(g, positions, out, shape);
     else if (ax.stride == 1)
       max_gradient_plane<T, P, 1>(g, positions, out, shape);
     else
@@ -270,7 +313,7 @@ void forward_last(const void* source, void* target, void* where, const PoolShape
                   int64_t begin, int64_t end) {
   using L = Compute<T>;
   const PoolAxis& ax = shape.axis[2];
-  const int64_t channels = shape.channels;
+  const int64_t channels = shape.channels, step = ax.dilation * channels;
   for (int64_t row = begin; row < end; ++row) {
     const PoolRow at = PoolRow::of(row, shape.axis[0].out, shape.axis[1].out);
     const T* image = static_cast<const T*>(source) + at.image * shape.in * channels;
@@ -279,16 +322,17 @@ void forward_last(const void* source, void* target, void* where, const PoolShape
       const int64_t pixel = (row * ax.out + ox) * channels;
       T* y = static_cast<T*>(target) + pixel;
       P* positions = kWanted<P> ? static_cast<P*>(where) + pixel : nullptr;
+      const int64_t left = ax.start[ox] + ax.first[ox] * ax.dilation;
       channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
         Best<L, kCount> best[kVectors];
         for (int v = 0; v < kVectors; ++v) best[v].start(place + ax.first[ox]);
         window_rows(shape, at.z, at.y, [&](int64_t position, int64_t in_row) {
-          const T* first = image + (in_row + ax.start[ox]) * channels + c;
-          for (int64_t k = ax.first[ox]; k < ax.last[ox]; ++k)
-            for (int v = 0; v < kVectors; ++v)
-              best[v].template offer<P>(
-                  load_vector<L, kCount>(first + k * ax.dilation * channels + v * kCount),
-                  position + k);
+          const T* p = image + (in_row + left) * channels + c;
+          for (int64_t k = position + ax.first[ox]; k < position + ax.last[ox]; ++k, p += step)
+            for (int v = 0; v < kVectors; ++v) {
+              fetch_ahead(p + v * kCount);
+              best[v].template offer<P>(load_vector<L, kCount>(p + v * kCount), k);
+            }
         });
         for (int v = 0; v < kVectors; ++v) best[v].write(y, positions, c + v * kCount);
       });
@@ -315,15 +359,20 @@ void backward_last(const void* gradient, const void* where, void* target, const 
           for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox) {
             if (!ax.position(ox, x, k)) continue;
             const int64_t o = (out_row + ox) * channels + c;
+            fetch_ahead(positions + o);
             for (int v = 0; v < kVectors; ++v) {
-              const auto chosen = load_vector<IndexOf<L>, kCount>(positions + o + v * kCount) ==
+              fetch_ahead(g + o + v * kCount);
+              const auto chosen = load_positions<L, kCount>(positions + o + v * kCount) ==
                                   static_cast<IndexOf<L>>(position + k);
               const auto value = load_vector<L, kCount>(g + o + v * kCount);
               sum[v] += chosen ? value : Vector<L, kCount>{};
             }
           }
         });
-        for (int v = 0; v < kVectors; ++v) put<T, L, kCount>(out + c + v * kCount, sum[v]);
+        for (int v = 0; v < kVectors; ++v) {
+          fetch_ahead(out + c + v * kCount);
+          put<T, L, kCount>(out + c + v * kCount, sum[v]);
+        }
       });
     }
   }

@@ -6,6 +6,7 @@ The loss functions never broadcast: a prediction `(32, 1)` against a target `(32
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import samara
 from samara.nn._activation_functions import (
@@ -72,8 +73,17 @@ from samara.nn._resampling_functions import upsample, upsample_bilinear, upsampl
 from samara.tensor import Tensor
 
 __all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "affine_grid",
     "alpha_dropout",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -101,6 +111,8 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool3d",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -125,7 +137,19 @@ __all__ = [
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
+    "max_pool1d",
+    "max_pool1d_with_indices",
+    "max_pool2d",
+    "max_pool2d_with_indices",
+    "max_pool3d",
+    "max_pool3d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",
@@ -173,8 +197,32 @@ __all__ = [
 
 
 TensorFunction = Callable[..., Tensor]
+AnyFunction = Callable[..., Any]  # a tensor, or with return_indices=True two
 
 # The operations themselves, with the type they have here.
+adaptive_avg_pool1d: TensorFunction = samara.adaptive_avg_pool1d
+adaptive_avg_pool2d: TensorFunction = samara.adaptive_avg_pool2d
+adaptive_avg_pool3d: TensorFunction = samara.adaptive_avg_pool3d
+adaptive_max_pool1d: AnyFunction = samara.adaptive_max_pool1d
+adaptive_max_pool2d: AnyFunction = samara.adaptive_max_pool2d
+adaptive_max_pool3d: AnyFunction = samara.adaptive_max_pool3d
+avg_pool1d: TensorFunction = samara.avg_pool1d
+avg_pool2d: TensorFunction = samara.avg_pool2d
+avg_pool3d: TensorFunction = samara.avg_pool3d
+fractional_max_pool2d: AnyFunction = samara.fractional_max_pool2d
+fractional_max_pool3d: AnyFunction = samara.fractional_max_pool3d
+lp_pool1d: TensorFunction = samara.lp_pool1d
+lp_pool2d: TensorFunction = samara.lp_pool2d
+lp_pool3d: TensorFunction = samara.lp_pool3d
+max_pool1d: AnyFunction = samara.max_pool1d
+max_pool1d_with_indices: AnyFunction = samara.max_pool1d_with_indices
+max_pool2d: AnyFunction = samara.max_pool2d
+max_pool2d_with_indices: AnyFunction = samara.max_pool2d_with_indices
+max_pool3d: AnyFunction = samara.max_pool3d
+max_pool3d_with_indices: AnyFunction = samara.max_pool3d_with_indices
+max_unpool1d: TensorFunction = samara.max_unpool1d
+max_unpool2d: TensorFunction = samara.max_unpool2d
+max_unpool3d: TensorFunction = samara.max_unpool3d
 conv1d: TensorFunction = samara.conv1d
 conv2d: TensorFunction = samara.conv2d
 conv3d: TensorFunction = samara.conv3d

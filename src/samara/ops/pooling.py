@@ -508,12 +508,19 @@ def _adaptive_average_pool(rank: int) -> Function:
     return adaptive_avg_pool
 
 
+_ADAPTIVE_WITH_INDICES = {
+    1: "adaptive_max_pool1d_with_indices",
+    2: "adaptive_max_pool2d_with_indices",
+    3: "adaptive_max_pool3d_with_indices",
+}
+
+
 def _adaptive_max_pool(rank: int) -> Function:
     name = f"adaptive_max_pool{rank}d"
     values = _core.Operation(f"{name}(x, output_size: ints)", name)
     with_indices = _core.Operation(
         f"{name}(x, output_size: ints)",
-        f"{name}_with_indices",
+        _ADAPTIVE_WITH_INDICES[rank],
         output_type=tuple,
     )
 
