@@ -32,6 +32,7 @@ LAYERS: dict[str, set[str]] = {
     "testing": {"leaf", "ops", "autograd", "samara"},
     "data": {"leaf"},
     "train": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data"},
+    "sklearn": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data", "train"},
     "cli": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data", "train"},
 }
 

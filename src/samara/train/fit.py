@@ -155,7 +155,7 @@ def _check_options(
             raise ArgumentError(
                 f"fit: {name} is {value!r}. Expected a finite number above 0. Fix: {name}={fix}."
             )
-    if lr is not None and not isinstance(optimizer, str):
+    if lr is not None and not isinstance(optimizer, (str, type)):
         raise ArgumentError(
             f"fit: lr={lr!r} is given beside an optimizer object, which has its own. Expected one "
             "of the two. Fix: leave lr out, or pass optimizer='adamw' by name."
