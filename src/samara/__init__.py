@@ -102,6 +102,7 @@ _LAZY_MODULES = (
     "nn",
     "ops",
     "optim",
+    "sklearn",
     "special",
     "testing",
     "train",
