@@ -10,28 +10,21 @@ import platform
 from collections.abc import Iterable
 from pathlib import Path
 
+from benchmarks.measure import show, show_row
+
 GROUPS = (
     "small_operations",
     "training_steps",
     "kernels",
     "convolution",
     "image_operations",
+    "image_models",
+    "language_models",
+    "sweep",
     "contention",
     "footprint",
 )
 THREADS = 2
-
-
-def show(value: float, unit: str) -> str:
-    """A quantity with a fitting prefix."""
-    if unit == "x":
-        return f"{value:.2f} x"
-    if unit == "MB":
-        return f"{value:.1f} MB"
-    for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if value >= scale:
-            return f"{value / scale:.3g} {name}"
-    return f"{value * 1e9:.3g} ns"
 
 
 def machine() -> str:
@@ -104,11 +97,7 @@ def main() -> None:
     for group in options.only or GROUPS:
         for row in importlib.import_module(f"benchmarks.{group}").rows():
             rows.append(row)
-            print(
-                f"{row.group:28.28s} {row.name:40.40s} {show(row.samara, row.unit):>10s} "
-                f"{show(row.peer, row.unit):>10s}  ratio {row.ratio:5.2f}",
-                flush=True,
-            )
+            print(show_row(row), flush=True)
     page = heading() + table(rows)
     print("\n" + page)
     if options.write:

@@ -80,3 +80,23 @@ def compare(
         ratios[quarter],
         ratios[-1 - quarter],
     )
+
+
+def show(value: float, unit: str) -> str:
+    """A quantity with a fitting prefix."""
+    if unit == "x":
+        return f"{value:.2f} x"
+    if unit == "MB":
+        return f"{value:.1f} MB"
+    for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if value >= scale:
+            return f"{value / scale:.3g} {name}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def show_row(row: Row) -> str:
+    """One line for the terminal."""
+    return (
+        f"{row.group:28.28s} {row.name:48.48s} {show(row.samara, row.unit):>10s} "
+        f"{show(row.peer, row.unit):>10s}  ratio {row.ratio:5.2f}"
+    )
