@@ -25,8 +25,8 @@ ROUNDS = 5
 
 UNARY = (
     "abs", "negative", "square", "sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log",
-    "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh",
-    "atanh", "sigmoid", "erf", "erfc", "floor", "ceil", "round", "trunc", "sign", "relu", "isnan",
+    "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
+    "asinh", "atanh", "sigmoid", "erf", "erfc", "floor", "ceil", "round", "trunc", "sign", "relu", "isnan",
     "isfinite", "logical_not", "frac", "lgamma", "digamma",
 )  # fmt: skip
 BINARY = (
