@@ -26,8 +26,8 @@ ROUNDS = 5
 UNARY = (
     "abs", "negative", "square", "sqrt", "rsqrt", "reciprocal", "exp", "exp2", "expm1", "log",
     "log2", "log10", "log1p", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh",
-    "asinh", "atanh", "sigmoid", "erf", "erfc", "floor", "ceil", "round", "trunc", "sign", "relu", "isnan",
-    "isfinite", "logical_not", "frac", "lgamma", "digamma",
+    "asinh", "atanh", "sigmoid", "erf", "erfc", "floor", "ceil", "round", "trunc", "sign", "relu",
+    "isnan", "isfinite", "logical_not", "frac", "lgamma", "digamma",
 )  # fmt: skip
 BINARY = (
     "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "pow", "maximum",
