@@ -157,7 +157,9 @@ def run_layers(
     """All layers of a network over [T, N, I]; rows of the batch end after `lengths` steps."""
     directions = 2 if bidirectional else 1
     count = num_layers * directions
-    own = _check(place, cell, x, states, params, has_biases, num_layers, count, dropout)
+    own = _check(
+        place, cell, x, states, params, has_biases, num_layers, count, dropout, batch_first
+    )
     if batch_first:
         x = x.transpose(0, 1)
     last: list[list[Tensor]] = [[] for _ in states]
@@ -196,6 +198,7 @@ def _check(
     num_layers: int,
     count: int,
     dropout: float,
+    batch_first: bool,
 ) -> int:
     """How many tensors of `params` make one layer in one direction."""
     require_dtype(place, x, FLOAT)
@@ -204,8 +207,9 @@ def _check(
             f"{place}: x has shape {tuple(x.shape)}. Expected three axes: steps, batch and "
             "features. Fix: x.unsqueeze(1) makes a batch of one sequence."
         )
-    if 0 in (x.shape[0], num_layers):
-        what = "0 layers" if x.shape[0] else f"x has shape {tuple(x.shape)}, a sequence of length 0"
+    steps = x.shape[1 if batch_first else 0]
+    if 0 in (steps, num_layers):
+        what = "0 layers" if steps else f"x has shape {tuple(x.shape)}, a sequence of length 0"
         raise ArgumentError(f"{place}: {what}. Expected one or more. Fix: leave it out.")
     if not 0.0 <= dropout <= 1.0:
         raise ArgumentError(
