@@ -622,6 +622,30 @@ def _norm_ref(x: Any, p: float = 2.0, axis: Any = None, keepdims: bool = False) 
         return np.sum(size**p, axis=axis, keepdims=keepdims) ** (1.0 / p)
 
 
+def _named_norm(
+    x: Any = None,
+    p: Any = None,
+    axis: Any = None,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    **spelling: Any,
+) -> Any:
+    """PyTorch's norm(x, p="fro") and norm(x, p="nuc")."""
+    if not isinstance(x, Tensor) or p not in ("fro", "nuc", None):
+        return NotImplemented
+    axis = spelling.pop("dim", axis)
+    keepdims = spelling.pop("keepdim", keepdims)
+    if spelling:
+        return NotImplemented
+    x = x if dtype is None else x.to(dtype)
+    if p == "nuc":
+        from samara.linalg import matrix_norm
+
+        return matrix_norm(x, "nuc", (-2, -1) if axis is None else axis, keepdims)
+    return norm(x, 2.0, axis, keepdims)
+
+
 norm = operation(
     "norm(x, p: float = 2.0, axis: ints? = None, keepdims: bool = False)",
     doc="""The vector p-norm over `axis`, (sum |x|^p)^(1/p). x: [*S] float -> [*S without axis].
@@ -634,6 +658,7 @@ norm = operation(
     """,
     ref=_norm_ref,
     onnx="ReduceL2",
+    other_form=_named_norm,
     ulp=4,
     samples=lambda rng: [
         Sample(rng.normal(size=(2, 3, 4))),
