@@ -14,6 +14,7 @@
 
 #include <ducc0/fft/fft1d_impl.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
@@ -51,6 +52,7 @@ using DUCC0_NAMESPACE::aligned_array;
 using DUCC0_NAMESPACE::Cmplx;
 using DUCC0_NAMESPACE::native_simd;
 using DUCC0_NAMESPACE::simd_exists;
+using DUCC0_NAMESPACE::simd_select;
 using DUCC0_NAMESPACE::detail_fft::pocketfft_c;
 using DUCC0_NAMESPACE::detail_fft::pocketfft_r;
 
@@ -60,10 +62,12 @@ constexpr int64_t kLongest = 100000;
 constexpr int64_t kGroupBytes = int64_t{1} << 19;
 
 // The plans of the last lengths used: twiddle factors take longer to compute than a transform.
+// `vectorized`: for single lines, whose passes then run in vectors.
 template <class Plan>
-std::shared_ptr<Plan> plan_for(int64_t n) {
+std::shared_ptr<Plan> plan_for(int64_t n, bool vectorized) {
   struct Entry {
     int64_t n = 0;
+    bool vectorized = false;
     uint64_t used = 0;
     std::shared_ptr<Plan> plan;
   };
@@ -73,27 +77,26 @@ std::shared_ptr<Plan> plan_for(int64_t n) {
   const std::lock_guard lock(mutex);
   Entry* oldest = &entries[0];
   for (Entry& entry : entries) {
-    if (entry.n == n) {
+    if (entry.n == n && entry.vectorized == vectorized) {
       entry.used = ++clock;
       return entry.plan;
     }
     if (entry.used < oldest->used) oldest = &entry;
   }
-  *oldest = {n, ++clock, std::make_shared<Plan>(static_cast<size_t>(n), n <= kLongest)};
+  *oldest = {n, vectorized, ++clock, std::make_shared<Plan>(static_cast<size_t>(n), vectorized)};
   return oldest->plan;
 }
 
-// One number (of one line) or one in each lane (of several lines).
+// V: one number, of one line, or a vector with one number of each of several lines.
 template <class T, class V>
 struct Lane {
-  static T& of(V& vector, int64_t) { return vector; }
-  static constexpr int64_t kCount = 1;
+  static constexpr int64_t kCount = static_cast<int64_t>(sizeof(V) / sizeof(T));
+  static T& of(V& vector, int64_t lane) { return reinterpret_cast<T*>(&vector)[lane]; }
 };
+
+// More than 8 lines at a time fight for the same cache sets where their length is a power of two.
 template <class T>
-struct Lane<T, native_simd<T>> {
-  static T& of(native_simd<T>& vector, int64_t lane) { return reinterpret_cast<T*>(&vector)[lane]; }
-  static constexpr int64_t kCount = static_cast<int64_t>(native_simd<T>::size());
-};
+inline constexpr int kLanesOf = std::min(8, static_cast<int>(native_simd<T>::size()));
 
 template <class T, class V>
 void complex_group(const FftLines& lines, int64_t first, const pocketfft_c<T>& plan,
@@ -186,12 +189,12 @@ void group(const FftLines& lines, int64_t first, const Plan& plan, void* values,
 template <Kind kind, class T>
 void transform(const FftLines& lines) {
   using Plan = std::conditional_t<kind == Kind::complex, pocketfft_c<T>, pocketfft_r<T>>;
-  using V = native_simd<T>;
-  constexpr int64_t kLanes = static_cast<int64_t>(V::size());
-  constexpr bool kVectors = kLanes > 1 && simd_exists<T, kLanes>;
-  const std::shared_ptr<Plan> plan = plan_for<Plan>(lines.n);
+  constexpr int64_t kLanes = kLanesOf<T>;
+  using V = typename simd_select<T, kLanesOf<T>>::type;
+  constexpr bool kVectors = kLanes > 1 && simd_exists<T, kLanesOf<T>>;
   const int64_t size = static_cast<int64_t>(sizeof(typename ElementOf<kind, V>::type));
   const bool grouped = kVectors && lines.count >= kLanes && lines.n * size <= kGroupBytes;
+  const auto plan = plan_for<Plan>(lines.n, !grouped && lines.n <= kLongest);
   const size_t lanes = grouped ? static_cast<size_t>(kLanes) : 1;
   const size_t parts = kind == Kind::complex ? 2 : 1;
   // Apart by more than a page, so that values and buffer do not fight for the same cache sets.

@@ -266,12 +266,16 @@ void least_squares_cpu(TensorSpan outputs, TensorSpan inputs,
       std::fill(residuals, residuals + columns, R(0));
       std::fill(values, values + stack.small(), R(0));
       ranks[i] = 0;
-      if (stack.size() == 0) return;
+      const T* source = b.data<T>() + i * right.size();
+      if (stack.size() == 0) {  // nothing of B is explained
+        for (int64_t j = 0; j < right.size(); ++j)
+          residuals[j % columns] += static_cast<R>(std::norm(source[j]));
+        return;
+      }
       T* matrix = scratch.matrix.at_least<T>(stack.size());
       const int64_t height = stack.large();
       T* x = scratch.other.at_least<T>(height * columns);
       transpose(a.data<T>() + i * stack.size(), m, n, matrix);
-      const T* source = b.data<T>() + i * right.size();
       for (int64_t c = 0; c < columns; ++c) {
         for (int64_t r = 0; r < m; ++r) x[c * height + r] = source[r * columns + c];
         std::fill(x + c * height + m, x + (c + 1) * height, T(0));

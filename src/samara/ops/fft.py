@@ -307,7 +307,11 @@ def _line(
     ) -> Tensor:
         if not isinstance(axis, int):
             raise DTypeError(f"{place}: axis {axis!r} given. Expected an int. Fix: pass one.")
-        return transform(place, x, None if n is None else (n,), axis, norm, forward)
+        if n is None:
+            return transform(place, x, None, axis, norm, forward)
+        if isinstance(n, bool) or not isinstance(n, int):
+            raise DTypeError(f"{place}: n is {n!r}. Expected an int. Fix: pass the length.")
+        return transform(place, x, _lengths(place, (n,)), axis, norm, forward)
 
     return run
 
@@ -430,8 +434,8 @@ _line(
     "The inverse of `fft.hfft`: `fft.ifft` of real numbers, the first half.",
     _half_transform,
     False,
-    """>>> samara.fft.ihfft(samara.ones(4)).tolist()
-    [(1+0j), 0j, 0j]""",
+    """>>> samara.fft.ihfft(samara.tensor([4.0, 0.0])).tolist()
+    [(2+0j), (2+0j)]""",
 )
 _volume(
     "fft",

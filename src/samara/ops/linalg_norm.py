@@ -141,16 +141,26 @@ def _of_matrices(place: str, x: Tensor, ord: Any) -> Tensor:
         raise ArgumentError(
             f"{place}: ord is {ord!r}. Expected {_MATRIX_ORDERS}. Fix: pass one of these."
         )
-    if 0 in x.shape[-2:]:
-        raise ShapeError(
-            f"{place}: x has shape {tuple(x.shape)}, matrices without elements, and ord {ord} "
-            "wants the largest or smallest of some. Expected elements. Fix: use ord='fro'."
-        )
     if abs(ord) == 2:
         values = svdvals(x)
-        return values[..., :1, None] if ord > 0 else values[..., -1:, None]  # type: ignore[no-any-return]
-    sums = abs(x).sum(axis=-2 if abs(ord) == 1 else -1, keepdims=True)
-    return sums.amax((-2, -1), keepdims=True) if ord > 0 else sums.amin((-2, -1), keepdims=True)
+        if ord == 2 and not values.shape[-1]:
+            return values.sum(-1)[..., None, None]  # type: ignore[no-any-return]
+        _require_some(place, x, ord, values.shape[-1])
+        return (values[..., :1] if ord > 0 else values[..., -1:]).unsqueeze(-1)  # type: ignore[no-any-return]
+    along, other = (-2, -1) if abs(ord) == 1 else (-1, -2)
+    sums = abs(x).sum(axis=along, keepdims=True)
+    if ord > 0 and not x.shape[other]:
+        return sums.sum(axis=other, keepdims=True)
+    _require_some(place, x, ord, x.shape[other])
+    return sums.amax(other, keepdims=True) if ord > 0 else sums.amin(other, keepdims=True)
+
+
+def _require_some(place: str, x: Tensor, ord: float, count: int) -> None:
+    if not count:
+        raise ShapeError(
+            f"{place}: x has shape {tuple(x.shape)}, and ord {ord} wants the smallest "
+            "of none. Expected elements. Fix: use ord='fro'."
+        )
 
 
 @composite(
@@ -333,13 +343,15 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     place = "linalg.cond"
     require_matrix(place, A, "A")
     require_dtype(place, A, DTYPES, "A")
-    if not A.numel():
-        return abs(A).sum(axis=(-2, -1))
     if p is None or p in (2, -2):
         values = svdvals(A)
+        if not values.shape[-1]:
+            return values.sum(-1)  # type: ignore[no-any-return]
         largest, smallest = values[..., 0], values[..., -1]
         return smallest / largest if p == -2 else largest / smallest  # type: ignore[no-any-return]
     require_square(place, A, "A")
+    if not A.shape[-1]:
+        return _of_matrices(place, A, "fro" if p in (1, -1, math.inf, -math.inf) else p)[..., 0, 0]
     inverse, info = inv_ex(A)
     found = _of_matrices(place, A, p) * _of_matrices(place, inverse, p)
     singular = (info != 0)[..., None, None]

@@ -61,8 +61,8 @@ _inv: Callable[..., Any] = Operation(
     Raises LinAlgError that names the first singular matrix, ShapeError for other shapes.
     Source: {STANDARD}, `linalg.inv`.
 
-    >>> samara.linalg.inv(samara.tensor([[2.0, 0.0], [0.0, 4.0]])).tolist()
-    [[0.5, 0.0], [0.0, 0.25]]
+    >>> samara.linalg.inv(samara.tensor([[2.0, 1.0], [0.0, 1.0]])).tolist()
+    [[0.5, -0.5], [0.0, 1.0]]
     """,
     ref=lambda A: np.linalg.inv(A),
     dtypes=DTYPES,
@@ -148,11 +148,14 @@ def _solved(place: str, A: Tensor, B: Tensor, left: bool, check: bool) -> Any:
     columns = B.shape[-1]
     if one:  # one factorization for the whole stack: its columns side by side
         B = B.movedim(-2, 0).reshape(B.shape[-2], math.prod(batch) * columns)
+    own = tuple(A.shape[:-2])
     A, B = same_batch(place, A, B)
     result, info = _solve(A, B, left, check)
     if one:
         result = result.reshape(A.shape[-1], *batch, columns).movedim(0, -2)
-        info = info.expand(batch)
+    # One number for each A, also where it served several B.
+    info = info[(0,) * (info.ndim - len(own))]
+    info = info[tuple(slice(size) for size in own)]
     return SolveEx(result.squeeze(-1) if vector else result, info)
 
 
@@ -222,7 +225,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """,
     ref=lambda A, B, left=True, check_errors=False: (
         _solve_ref(A, B, left),
-        np.zeros(np.broadcast_shapes(A.shape[:-2], B.shape[:-2]), np.int64),
+        np.zeros(A.shape[:-2], np.int64),
     ),
     dtypes=DTYPES,
     ulp=64,
@@ -634,8 +637,8 @@ def _lstsq_ref(A: Any, B: Any, rcond: Any = None, *, driver: str | None = None) 
     doc=f"""X that minimises |A X - B| (Frobenius), the shortest one where there are several.
 
     A: [*B, m, n], B: [*B, m, k], or [*B, m] for vectors -> solution [*B, n, k] (or [*B, n]),
-    residuals [*B, k] (sums of squares; empty unless m > n and the rank is n), rank [*B] (empty
-    with driver 'gels'), singular_values [*B, min(m, n)] (empty but with 'gelsd' and 'gelss').
+    residuals [*B, k] (sums of squares; empty unless m > n and the rank is n, and with 'gelsy'),
+    rank [*B] (empty with 'gels'), singular_values [*B, min(m, n)] (of 'gelsd' and 'gelss').
     Singular values below rcond times the largest count as 0 (default: eps max(m, n)). driver:
     'gelsy' (default), 'gels' (full rank only), 'gelsd' or 'gelss'. The gradient is that at
     constant rank.
@@ -685,10 +688,13 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
     m, n = A.shape[-2:]
     cut = finfo(A.dtype).eps * max(m, n, 1) if rcond is None else rcond
     x, residuals, rank, values = _lstsq(A, B, cut, chosen)
-    if m <= n or (chosen != "gels" and rank.numel() and bool((rank < n).any())):
+    if (
+        chosen == "gelsy"
+        or m <= n
+        or (chosen != "gels" and rank.numel() and bool((rank < n).any()))
+    ):
         residuals = zeros(0, dtype=residuals.dtype, device=A.device)
-    elif chosen == "gelsy" or any_requires_grad(A, B):
-        # A complete orthogonal factorization leaves no residuals behind.
+    elif any_requires_grad(A, B):
         residuals = (abs(matmul(A, x) - B) ** 2).sum(axis=-2)
     if chosen == "gels":
         rank = zeros(0, dtype=_core.int64, device=A.device)
