@@ -1,6 +1,8 @@
 #include "cpu/onednn_convolution.h"
 
 #include <array>
+#include <bit>
+#include <cmath>
 #include <cstring>
 #include <list>
 #include <mutex>
@@ -133,12 +135,15 @@ bool set_attributes(const ConvolutionRequest& request, const Descriptions& descr
           dnnl_success)
     return false;
   if (!request.residual && !request.relu) return true;
+  const float limit = std::bit_cast<float>(static_cast<std::int32_t>(request.limit));
   PostOperations after;
   return dnnl_post_ops_create(after.out()) == dnnl_success &&
          (!request.residual || dnnl_post_ops_append_binary(after.get(), dnnl_binary_add,
                                                            descriptions.y.get()) == dnnl_success) &&
-         (!request.relu || dnnl_post_ops_append_eltwise(after.get(), dnnl_eltwise_relu, 0.0f,
-                                                        0.0f) == dnnl_success) &&
+         (!request.relu ||
+          dnnl_post_ops_append_eltwise(after.get(),
+                                       std::isinf(limit) ? dnnl_eltwise_relu : dnnl_eltwise_clip,
+                                       0.0f, std::isinf(limit) ? 0.0f : limit) == dnnl_success) &&
          dnnl_primitive_attr_set_post_ops(attributes.get(), after.get()) == dnnl_success;
 }
 

@@ -17,8 +17,9 @@ struct ConvolutionRequest {
   ConvolutionShape shape;
   Pass pass = Pass::forward;
   std::int64_t bfloat16 = 0;
-  // Forward only: y = relu(conv(x) + bias + residual), each of the three if asked for.
-  std::int64_t bias = 0, residual = 0, relu = 0;
+  // Forward only: y = min(relu(conv(x) + bias + residual), limit), each part if asked for. The
+  // limit is given by its bits, and read with relu.
+  std::int64_t bias = 0, residual = 0, relu = 0, limit = 0;
   // The order in which the weights are to lie, as an earlier kernel gave it; 0: the kernel's own.
   std::int64_t weight_order = 0;
 

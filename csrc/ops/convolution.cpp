@@ -231,21 +231,21 @@ Tensor zeros_or_bias(const Dims& shape, const Tensor& like, const Tensor& bias) 
 
 struct Epilogue {
   Tensor bias, residual;
-  bool relu = false;
+  Clamp clamp;
 };
 
 Tensor forward_pass(std::string_view place, const Tensor& x, const Tensor& weight,
                     const Epilogue& after, const Geometry& g) {
   const Dims shape = output_shape(place, x.shape(), weight.shape(), g);
   if (x.elements() == 0 || weight.elements() == 0) {
-    if (element_count(shape) == 0 || !(after.residual || after.relu))
+    if (element_count(shape) == 0 || !(after.residual || after.clamp.any()))
       return zeros_or_bias(shape, x, after.bias);
     fail(ErrorKind::shape, place, ": x has shape ", x.shape(),
          ". Expected channels. Fix: use conv2d and relu.");
   }
   const Tensor y = empty_image(shape, x.dtype(), x.device(), ImageOrder::channels_last);
   ConvolutionAttributes attributes = attributes_of(x.shape(), weight.shape(), shape, g);
-  attributes.relu = after.relu;
+  attributes.clamp = after.clamp;
   const Tensor residual = after.residual ? in_channels_last(after.residual) : after.residual;
   forward_slot(y, {x, weight, after.bias, residual}, attributes);
   return y;
@@ -383,7 +383,7 @@ void conv_forward(Call& call) {
   // Backward wants this order as well.
   if (call.records && weight.requires_grad() && !lies_in(whole, ImageOrder::channels_last))
     call.saved.push_back(ordered);
-  const Tensor y = forward_pass(call.name(), ordered, weight, {bias, {}, false}, g);
+  const Tensor y = forward_pass(call.name(), ordered, weight, {bias, {}, {}}, g);
   call.output(x.rank() == spatial + 1 ? without_batch(y) : y);
 }
 
@@ -405,8 +405,9 @@ void conv_backward(BackwardCall& call) {
   if (call.needs(2)) call.set(2, bias_gradient(gradient, call.tensor(2)));
 }
 
-// convolution_fused(x, weight, bias, residual, stride, padding, dilation, groups, relu): a model's
-// inference in one pass over memory, y = relu(conv(x) + bias + residual). It has no gradient.
+// convolution_fused(x, weight, bias, residual, stride, padding, dilation, groups, relu, limit): a
+// model's inference in one pass over memory, y = min(relu(conv(x) + bias + residual), limit). It
+// has no gradient.
 void fused_forward(Call& call) {
   const Tensor &x = call.tensor(0), &weight = call.tensor(1);
   if (thread_state().grad_enabled && any_requires_grad(call.values))
@@ -435,7 +436,9 @@ void fused_forward(Call& call) {
     fail(ErrorKind::shape, call.name(), ": residual has shape ", residual.shape(), " and dtype ",
          name(residual.dtype()), ", the result ", out, " and ", name(x.dtype()),
          ". Expected both to agree. Fix: pass a residual like the result.");
-  const Epilogue after{bias, residual ? batched(residual, spatial) : residual, call.boolean(8)};
+  Clamp clamp;
+  if (call.boolean(8)) clamp = {0.0f, static_cast<float>(call.real(9))};
+  const Epilogue after{bias, residual ? batched(residual, spatial) : residual, clamp};
   const Tensor y =
       forward_pass(call.name(), in_channels_last(batched(x, spatial)), weight, after, g);
   call.output(x.rank() == spatial + 1 ? without_batch(y) : y);

@@ -1,15 +1,26 @@
 // Convolutions: what the files of the family share. Activations are dense [N, spatial, C] here.
 #pragma once
 
+#include <limits>
+
 #include "core/kernel.h"
 #include "core/tensor.h"
 #include "cpu/convolution_shape.h"
 
 namespace samara {
 
+// What bounds the results of the forward pass: relu, relu6 or nothing.
+struct Clamp {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+
+  bool is_relu() const { return low == 0.0f && high == std::numeric_limits<float>::infinity(); }
+  bool any() const { return low == 0.0f || high != std::numeric_limits<float>::infinity(); }
+};
+
 struct ConvolutionAttributes {
   ConvolutionShape shape;
-  bool relu = false;  // of the forward pass
+  Clamp clamp;
 };
 
 // By copied windows and matrix products, for float32 and float64: what no faster kernel takes.
@@ -18,7 +29,7 @@ struct GenericConvolution {
   const ConvolutionShape& shape;
 
   void forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
-               bool relu, const Tensor& y) const;
+               const Clamp& clamp, const Tensor& y) const;
   void input_gradient(const Tensor& g, const Tensor& weight, const Tensor& dx) const;
   void weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
 };
@@ -51,7 +62,19 @@ struct DirectPath {
   const ConvolutionShape& shape;
 
   bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
-               bool relu, const Tensor& y) const;
+               const Clamp& clamp, const Tensor& y) const;
+  bool input_gradient(const Tensor& g, const Tensor& weight, const Tensor& bias,
+                      const Tensor& dx) const;
+  bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;
+};
+
+// Every channel by itself, for float32. False where groups, channels and dtype are others.
+struct DepthwisePath {
+  const ConvolutionShape& shape;
+
+  bool applies(const Tensor& x) const;
+  bool forward(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+               const Clamp& clamp, const Tensor& y) const;
   bool input_gradient(const Tensor& g, const Tensor& weight, const Tensor& bias,
                       const Tensor& dx) const;
   bool weight_gradient(const Tensor& g, const Tensor& x, const Tensor& dweight) const;

@@ -215,7 +215,7 @@ struct Ends {
   const float* residual;
   const float* zeros;  // as long as a run
   float* y;
-  bool relu;
+  Clamp clamp;
 };
 
 // A pixel of the phase: its image and its position along each axis.
@@ -278,9 +278,17 @@ void run_tile(const Gathering& g, const Tile& tile, const Ends& ends) {
   std::vector<const float*> runs(static_cast<size_t>(std::max<int64_t>(taps, 1) * kernels.rows));
   const float* residual[16];
   float *outputs[16], *begins[16];
-  DirectBlock block{
-      taps,    g.channels, runs.data(), nullptr,  nullptr, ends.residual ? residual : nullptr,
-      outputs, 0,          0,           ends.relu};
+  DirectBlock block{taps,
+                    g.channels,
+                    runs.data(),
+                    nullptr,
+                    nullptr,
+                    ends.residual ? residual : nullptr,
+                    outputs,
+                    0,
+                    0,
+                    ends.clamp.low,
+                    ends.clamp.high};
   for (int64_t group = tile.first_panel; group < tile.last_panel; group += together) {
     const int64_t group_end = std::min(group + together, tile.last_panel);
     Cursor cursor(phase, tile.first_pixel);
@@ -308,7 +316,7 @@ void run_tile(const Gathering& g, const Tile& tile, const Ends& ends) {
 }
 
 void run(const Gathering& g, const float* weights, const float* x, const Tensor& bias,
-         const Tensor& residual, bool relu, float* y) {
+         const Tensor& residual, const Clamp& clamp, float* y) {
   const int64_t columns = g.panels() * direct_kernels().panel;
   Scratch memory((columns + g.channels) * int64_t{sizeof(float)});
   float* const whole_bias = reinterpret_cast<float*>(memory.data());
@@ -318,7 +326,7 @@ void run(const Gathering& g, const float* weights, const float* x, const Tensor&
     std::copy_n(plain.data<float>(), g.out_channels, whole_bias);
   }
   const Ends ends{x, whole_bias, residual ? residual.data<float>() : nullptr, whole_bias + columns,
-                  y, relu};
+                  y, clamp};
   const std::vector<Tile> tiles = tiles_of(g, weights);
   parallel_tiles(static_cast<int64_t>(tiles.size()),
                  [&](int64_t i) { run_tile(g, tiles[static_cast<size_t>(i)], ends); });
@@ -350,12 +358,12 @@ Tensor padded_rows(const ConvolutionShape& s, const Tensor& x, int64_t width) {
 }
 
 bool DirectPath::forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                         const Tensor& residual, bool relu, const Tensor& y) const {
+                         const Tensor& residual, const Clamp& clamp, const Tensor& y) const {
   if (x.dtype() != DType::float32 || shape.groups != 1) return false;
   Gathering g = forward_gathering(shape);
   if (!has_short_runs(shape)) {
     const Tensor packed = packed_weights(shape, g, weight, false, 1);
-    run(g, packed.data<float>(), x.data<float>(), bias, residual, relu, y.data<float>());
+    run(g, packed.data<float>(), x.data<float>(), bias, residual, clamp, y.data<float>());
     return true;
   }
   g.in[2] = (shape.out[2] - 1) * shape.stride[2] + shape.kernel[2];
@@ -364,7 +372,7 @@ bool DirectPath::forward(const Tensor& x, const Tensor& weight, const Tensor& bi
   g.phases[0][2].taps = {0};
   g.phases[0][2].offset = {0};
   const Tensor packed = packed_weights(shape, g, weight, false, shape.kernel[2]);
-  run(g, packed.data<float>(), padded.data<float>(), bias, residual, relu, y.data<float>());
+  run(g, packed.data<float>(), padded.data<float>(), bias, residual, clamp, y.data<float>());
   return true;
 }
 
@@ -376,7 +384,7 @@ bool DirectPath::input_gradient(const Tensor& g, const Tensor& weight, const Ten
       return false;
   const Gathering gathering = gradient_gathering(shape);
   const Tensor packed = packed_weights(shape, gathering, weight, true, 1);
-  run(gathering, packed.data<float>(), g.data<float>(), bias, {}, false, dx.data<float>());
+  run(gathering, packed.data<float>(), g.data<float>(), bias, {}, {}, dx.data<float>());
   return true;
 }
 

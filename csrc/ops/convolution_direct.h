@@ -14,7 +14,7 @@
 namespace samara {
 
 // `rows` output pixels times one panel of weights:
-// y[i, :] = relu(bias + sum over t, c of inputs[t][i][c] weights[t, c, :] + residual[i, :]).
+// y[i, :] = clamp(bias + sum over t, c of inputs[t][i][c] weights[t, c, :] + residual[i, :]).
 struct DirectBlock {
   std::int64_t taps, channels;
   const float* const* inputs;    // [taps][rows]
@@ -23,7 +23,7 @@ struct DirectBlock {
   const float* const* residual;  // [rows], or null
   float* const* outputs;         // [rows]
   int rows, columns;             // how many of the panel's columns are written
-  bool relu;
+  float low, high;               // what bounds y
 };
 
 // Pixels whose products are added: a and b advance by their steps.

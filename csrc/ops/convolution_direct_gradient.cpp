@@ -73,17 +73,29 @@ void pair_pixels(const Sums& q, Rows rows, const int64_t (&tap)[3], const float*
   }
 }
 
+// Some rows of the sums in memory, [tap][row][column].
+struct SumRows {
+  float* data;
+  int64_t first, count;
+
+  float* at(const Sums& q, int64_t tap, int64_t row) const {
+    return data + (tap * count + row - first) * q.columns;
+  }
+};
+
 struct Part {
   Rows pixels;
   int64_t first_row, last_row;  // of the sums
 };
 
-void add_products(const Sums& q, const Part& part, const float* x, const float* g, float* sums) {
+void add_products(const Sums& q, const Part& part, const float* x, const float* g,
+                  const SumRows& sums) {
   const DirectKernels& kernels = direct_kernels();
   const ConvolutionShape& s = q.s;
   const int64_t rows = part.last_row - part.first_row;
   const int64_t height = pieces(rows, pieces(rows, kernels.gradient_rows));
-  const int64_t chunk = std::max<int64_t>(chunk_pixels / s.out[2], 1);
+  const int64_t all = part.pixels.end - part.pixels.begin;
+  const int64_t chunk = pieces(all, pieces(all, std::max<int64_t>(chunk_pixels / s.out[2], 1)));
   std::vector<GradientRun> runs;
   GradientBlock block{nullptr, 0, 0, 0, q.a_step, q.b_step, nullptr, q.columns, 0, 0, false};
   for (int64_t row = part.pixels.begin; row < part.pixels.end; row += chunk) {
@@ -102,7 +114,7 @@ void add_products(const Sums& q, const Part& part, const float* x, const float* 
             for (int64_t i = part.first_row; i < part.last_row; i += height) {
               block.a_shift = i;
               block.rows = static_cast<int>(std::min(height, part.last_row - i));
-              block.sums = sums + (index * q.rows + i) * q.columns + j;
+              block.sums = sums.at(q, index, i) + j;
               kernels.gradient(block);
             }
           }
@@ -127,27 +139,21 @@ struct Parts {
   }
 };
 
-// From [part][tap][row][column] to [K, C, kernel].
-void collect(const Sums& q, int64_t parts, const float* sums, float* dweight) {
+// Channel k of [K, C, kernel] from the sums of all parts, which lie one after the other.
+void collect(const Sums& q, int64_t parts, const SumRows& sums, int64_t k, float* dweight) {
   const ConvolutionShape& s = q.s;
-  const int64_t kernel = s.kernel_size(), channels = s.in_channels, size = q.size();
-  parallel_ranges(
-      s.out_channels, pieces(int64_t{1} << 14, channels * kernel), [&](int64_t begin, int64_t end) {
-        for (int64_t k = begin; k < end; ++k)
-          for (int64_t r = 0; r < kernel; ++r) {
-            const int64_t tap = r / q.run_width;
-            const int64_t row = r % q.run_width * channels;
-            const int64_t step = q.input_is_a ? q.columns : 1;
-            const float* const from = sums + (q.input_is_a ? (tap * q.rows + row) * q.columns + k
-                                                           : (tap * q.rows + k) * q.columns);
-            float* const to = dweight + k * channels * kernel + r;
-            for (int64_t c = 0; c < channels; ++c) {
-              float sum = from[c * step];
-              for (int64_t p = 1; p < parts; ++p) sum += from[c * step + p * size];
-              to[c * kernel] = sum;
-            }
-          }
-      });
+  const int64_t kernel = s.kernel_size(), channels = s.in_channels;
+  const int64_t step = q.input_is_a ? q.columns : 1;
+  for (int64_t r = 0; r < kernel; ++r) {
+    const int64_t tap = r / q.run_width, row = r % q.run_width * channels;
+    const float* const from = q.input_is_a ? sums.at(q, tap, row) + k : sums.at(q, tap, k);
+    float* const to = dweight + k * channels * kernel + r;
+    for (int64_t c = 0; c < channels; ++c) {
+      float sum = from[c * step];
+      for (int64_t p = 1; p < parts; ++p) sum += from[c * step + p * q.size()];
+      to[c * kernel] = sum;
+    }
+  }
 }
 
 }  // namespace
@@ -182,18 +188,29 @@ bool DirectPath::weight_gradient(const Tensor& g, const Tensor& x, const Tensor&
     input = padded_rows(shape, x, q.input_width);
   }
   const Parts parts = Parts::choose(q);
-  const bool in_place = parts.pixels == 1 && shape.kernel_size() == 1 && !few_channels;
-  Scratch memory(in_place ? 0 : parts.pixels * q.size() * int64_t{sizeof(float)});
-  float* const sums = in_place ? dweight.data<float>() : reinterpret_cast<float*>(memory.data());
+  // Sums over all pixels are brought into the weight's order by the tile that made them.
+  const bool complete = parts.pixels == 1 && !q.input_is_a;
+  Scratch memory(complete ? 0 : parts.pixels * q.size() * int64_t{sizeof(float)});
+  float* const all = reinterpret_cast<float*>(memory.data());
+  float* const to = dweight.data<float>();
   const int64_t rows = shape.images * shape.out[0] * shape.out[1];
   parallel_tiles(parts.pixels * parts.rows, [&](int64_t i) {
     const int64_t p = i / parts.rows, r = i % parts.rows;
     const Part part{{rows * p / parts.pixels, rows * (p + 1) / parts.pixels},
                     q.rows * r / parts.rows,
                     q.rows * (r + 1) / parts.rows};
-    add_products(q, part, input.data<float>(), g.data<float>(), sums + p * q.size());
+    const int64_t count = part.last_row - part.first_row;
+    Scratch own(complete ? q.taps * count * q.columns * int64_t{sizeof(float)} : 0);
+    SumRows sums{all + p * q.size(), 0, q.rows};
+    if (complete) sums = {reinterpret_cast<float*>(own.data()), part.first_row, count};
+    add_products(q, part, input.data<float>(), g.data<float>(), sums);
+    for (int64_t k = part.first_row; complete && k < part.last_row; ++k) collect(q, 1, sums, k, to);
   });
-  if (!in_place) collect(q, parts.pixels, sums, dweight.data<float>());
+  if (complete) return true;
+  const int64_t grain = pieces(int64_t{1} << 14, shape.in_channels * shape.kernel_size());
+  parallel_ranges(shape.out_channels, grain, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) collect(q, parts.pixels, {all, 0, q.rows}, k, to);
+  });
   return true;
 }
 

@@ -32,7 +32,12 @@ typedef float Unaligned
   *reinterpret_cast<Unaligned*>(to) = v;
 }
 
-[[gnu::always_inline]] inline Vector relu(Vector v) { return v < Vector{} ? Vector{} : v; }
+// NaN stays.
+[[gnu::always_inline]] inline Vector clamp(Vector v, const DirectBlock& block) {
+  const Vector low = Vector{} + block.low, high = Vector{} + block.high;
+  v = v < low ? low : v;
+  return v > high ? high : v;
+}
 
 // One output row; a panel that reaches beyond the last column goes through memory.
 [[gnu::always_inline]] inline void finish(const DirectBlock& block, int row, Vector low,
@@ -44,20 +49,17 @@ typedef float Unaligned
       low += load(more);
       high += load(more + lanes);
     }
-    if (block.relu) {
-      low = relu(low);
-      high = relu(high);
-    }
-    store(to, low);
-    store(to + lanes, high);
+    store(to, clamp(low, block));
+    store(to + lanes, clamp(high, block));
     return;
   }
   float sums[panel];
   store(sums, low);
   store(sums + lanes, high);
   for (int j = 0; j < block.columns; ++j) {
-    const float sum = more ? sums[j] + more[j] : sums[j];
-    to[j] = block.relu && sum < 0.0f ? 0.0f : sum;
+    float sum = more ? sums[j] + more[j] : sums[j];
+    sum = sum < block.low ? block.low : sum;
+    to[j] = sum > block.high ? block.high : sum;
   }
 }
 

@@ -107,24 +107,26 @@ std::vector<T> window_weights(const ConvolutionShape& s, const Tensor& weight) {
   return rows;
 }
 
-// y = relu(y + bias + residual), each of the three if asked for.
+// y = clamp(y + bias + residual), each of the three if asked for.
 template <class T>
-void finish(const ConvolutionShape& s, const T* bias, const T* residual, bool relu, int64_t pixels,
-            T* y) {
-  if (!bias && !residual && !relu) return;
+void finish(const ConvolutionShape& s, const T* bias, const T* residual, const Clamp& clamp,
+            int64_t pixels, T* y) {
+  if (!bias && !residual && !clamp.any()) return;
+  const T low = static_cast<T>(clamp.low), high = static_cast<T>(clamp.high);
   for (int64_t p = 0; p < pixels; ++p)
     for (int64_t k = 0; k < s.out_channels; ++k) {
       const int64_t i = p * s.out_channels + k;
       T value = y[i];
       if (bias) value += bias[k];
       if (residual) value += residual[i];
-      y[i] = relu && value < T(0) ? T(0) : value;
+      value = value < low ? low : value;  // NaN stays
+      y[i] = value > high ? high : value;
     }
 }
 
 template <class T>
 void forward(const ConvolutionShape& s, const T* x, const Tensor& weight, const T* bias,
-             const T* residual, bool relu, T* y) {
+             const T* residual, const Clamp& clamp, T* y) {
   const std::vector<T> rows = window_weights<T>(s, weight);
   const Windows<T> windows{s};
   const int64_t in = s.in_pixels() * s.in_channels, out = s.out_pixels() * s.out_channels;
@@ -140,7 +142,7 @@ void forward(const ConvolutionShape& s, const T* x, const Tensor& weight, const 
               rows.data() + group * s.group_out() * windows.width(), windows.width(), 0,
               to + group * s.group_out(), s.out_channels);
     }
-    finish(s, bias, residual ? residual + image * out + first * s.out_channels : nullptr, relu,
+    finish(s, bias, residual ? residual + image * out + first * s.out_channels : nullptr, clamp,
            count, to);
   });
 }
@@ -200,10 +202,11 @@ void with_type(DType dtype, Body body) {
 }  // namespace
 
 void GenericConvolution::forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                 const Tensor& residual, bool relu, const Tensor& y) const {
+                                 const Tensor& residual, const Clamp& clamp,
+                                 const Tensor& y) const {
   with_type(x.dtype(), [&]<class T>(T) {
     samara::forward<T>(shape, x.data<T>(), weight, data_or_null<T>(bias), data_or_null<T>(residual),
-                       relu, y.data<T>());
+                       clamp, y.data<T>());
   });
 }
 

@@ -5,6 +5,7 @@
 // with the padding that is left to them. The cuts depend on the shape alone.
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 #include <vector>
 
@@ -278,19 +279,24 @@ Tensor optional(TensorSpan inputs, size_t i) { return i < inputs.size() ? inputs
 void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAttributes& a) {
   const Tensor &x = inputs[0], &weight = inputs[1], &y = outputs[0];
   const Tensor bias = optional(inputs, 2), residual = optional(inputs, 3);
-  if (WinogradPath{a.shape}.forward(x, weight, bias, residual, a.relu, y)) return;
-  if (!residual && !a.relu && ProductPath{a.shape}.forward(x, weight, bias, y)) return;
+  const Clamp& clamp = a.clamp;
+  if ((clamp.is_relu() || !clamp.any()) &&
+      WinogradPath{a.shape}.forward(x, weight, bias, residual, clamp.is_relu(), y))
+    return;
+  if (!residual && !clamp.any() && ProductPath{a.shape}.forward(x, weight, bias, y)) return;
+  if (DepthwisePath{a.shape}.forward(x, weight, bias, residual, clamp, y)) return;
   ConvolutionRequest request = request_for(Pass::forward, x.dtype());
   request.bias = bool{bias};
   request.residual = bool{residual};
-  request.relu = a.relu;
+  request.relu = clamp.any();
+  request.limit = std::bit_cast<int32_t>(clamp.high);
   std::vector<Tile> tiles;
   TileKernels kernels;
   const bool fast = (x.dtype() == DType::float32 || x.dtype() == DType::bfloat16) &&
                     prepare(a.shape, request, tiles, kernels);
   if (!fast && is_half(x.dtype())) return through_float(convolution_cpu, outputs, inputs, a);
-  if (!fast && DirectPath{a.shape}.forward(x, weight, bias, residual, a.relu, y)) return;
-  if (!fast) return GenericConvolution{a.shape}.forward(x, weight, bias, residual, a.relu, y);
+  if (!fast && DirectPath{a.shape}.forward(x, weight, bias, residual, clamp, y)) return;
+  if (!fast) return GenericConvolution{a.shape}.forward(x, weight, bias, residual, clamp, y);
   kernels.pack(weight);
   const Tensor wide_bias = bias ? contiguous(cast(bias, DType::float32)) : bias;
   parallel_tiles(static_cast<int64_t>(tiles.size()), [&](int64_t i) {
@@ -338,6 +344,7 @@ void convolution_input_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
   const Tensor bias = inputs.size() > 2 && inputs[2] ? contiguous(inputs[2]) : Tensor();
   if (WinogradPath{a.shape}.input_gradient(g, weight, bias, dx)) return;
   if (!bias && ProductPath{a.shape}.input_gradient(g, weight, dx)) return;
+  if (DepthwisePath{a.shape}.input_gradient(g, weight, bias, dx)) return;
   if (is_strided(a.shape) && !has_few_channels(a.shape) &&
       DirectPath{a.shape}.input_gradient(g, weight, bias, dx))
     return;
@@ -471,6 +478,7 @@ void convolution_weight_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
   const Tensor &g = inputs[0], &x = inputs[1], &dweight = outputs[0];
   if (WinogradPath{a.shape}.weight_gradient(g, x, dweight)) return;
   if (ProductPath{a.shape}.weight_gradient(g, x, dweight)) return;
+  if (DepthwisePath{a.shape}.weight_gradient(g, x, dweight)) return;
   if ((is_strided(a.shape) || has_few_channels(a.shape)) &&
       DirectPath{a.shape}.weight_gradient(g, x, dweight))
     return;

@@ -45,6 +45,11 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "depthwise, strided": ((2, 48, 28, 28), (96, 1, 5, 5), {"stride": 2, "groups": 48}),
     "kernel as large as the input": ((4, 16, 6, 5), (32, 16, 6, 5), {}),
     "more padding than kernel": ((2, 16, 6, 5), (16, 16, 2, 2), {"padding": 4}),
+    "depthwise, dilated": ((2, 32, 15, 14), (32, 1, 3, 3), {"dilation": (2, 1), "groups": 32}),
+    "depthwise, 7x7": ((1, 32, 14, 9), (32, 1, 7, 7), {"padding": 3, "groups": 32}),
+    "depthwise, strided by 3": ((2, 16, 13, 14), (16, 1, 2, 2), {"stride": 3, "groups": 16}),
+    "depthwise volume": ((2, 16, 5, 6, 7), (16, 1, 3, 2, 3), {"padding": 1, "groups": 16}),
+    "depthwise, odd channels": ((2, 21, 9, 9), (21, 1, 3, 3), {"padding": 1, "groups": 21}),
     "signal": ((3, 16, 2000), (32, 16, 9), {"padding": 4}),
     "signal, strided": ((1, 1, 4000), (16, 1, 16), {"stride": 8}),
     "volume": ((2, 8, 10, 11, 12), (16, 8, 3, 3, 3), {"padding": 1}),
@@ -347,6 +352,8 @@ def test_fused_inference(name: str) -> None:
                 expected = plain - (0 if with_bias is not None else _column(bias, plain.ndim))
                 expected = expected + (0 if add is None else residual)
                 close(values(y), np.maximum(expected, 0) if relu else expected)
+    limited = convolution_fused(*tensors, more, relu=True, limit=1.5, **options)
+    close(values(limited), np.clip(plain + residual, 0, 1.5))
 
 
 def _column(bias: Array, rank: int) -> Array:

@@ -291,12 +291,13 @@ conv_transpose1d, conv_transpose2d, conv_transpose3d = (
     _conv_transpose(3),
 )
 
-# relu(conv(x) + bias + residual) in one pass over memory, without a gradient: for inference with
-# normalisation folded into weight and bias. The rank is the weight's.
+# min(relu(conv(x) + bias + residual), limit) in one pass over memory, without a gradient: for
+# inference with normalisation folded into weight and bias. The limit counts with relu only; the
+# rank is the weight's.
 convolution_fused = _core.Operation(
     "convolution_fused(x, weight, bias: Tensor? = None, residual: Tensor? = None, "
     "stride: ints = 1, padding: ints|str = 0, dilation: ints = 1, groups: int = 1, "
-    "relu: bool = False)",
+    "relu: bool = False, limit: float = inf)",
     "convolution_fused",
 )
 

@@ -1,0 +1,101 @@
+// The loops of depthwise convolution, a vector of channels at a time.
+#include "ops/convolution_depthwise.h"
+
+namespace samara::SAMARA_ISA {
+namespace {
+
+using std::int64_t;
+
+#if defined(__AVX512F__)
+constexpr int vector_bytes = 64;
+#elif defined(__AVX2__)
+constexpr int vector_bytes = 32;
+#else
+constexpr int vector_bytes = 16;
+#endif
+constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
+// Pixels whose sums are in registers together: enough to hide the latency of the additions.
+constexpr int pixels = 8;
+
+typedef float Vector __attribute__((vector_size(vector_bytes)));
+typedef float Unaligned
+    __attribute__((vector_size(vector_bytes), aligned(sizeof(float)), may_alias));
+
+[[gnu::always_inline]] inline Vector load(const float* from) {
+  return *reinterpret_cast<const Unaligned*>(from);
+}
+[[gnu::always_inline]] inline void store(float* to, Vector v) {
+  *reinterpret_cast<Unaligned*>(to) = v;
+}
+
+template <int count>
+[[gnu::always_inline]] inline void block(const DepthwiseRun& run, int64_t first, int64_t c) {
+  Vector sum[count];
+  const Vector start = run.bias ? load(run.bias + c) : Vector{};
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) sum[i] = start;
+  const int64_t step = run.x_step, shift = first * step + c;
+  for (int64_t t = 0; t < run.tap_count; ++t) {
+    const Vector weight = load(run.taps[t].weight + c);
+    const float* const x = run.taps[t].x + shift;
+#pragma GCC unroll 8
+    for (int i = 0; i < count; ++i) sum[i] += load(x + i * step) * weight;
+  }
+  const Vector low = Vector{} + run.low, high = Vector{} + run.high;
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) {
+    const int64_t place = (first + i) * run.y_step + c;
+    Vector y = run.residual ? sum[i] + load(run.residual + place) : sum[i];
+    y = y < low ? low : y;  // NaN stays
+    y = y > high ? high : y;
+    store(run.y + place, y);
+  }
+}
+
+void depthwise_run(const DepthwiseRun& run) {
+  for (int64_t c = 0; c < run.channels; c += lanes) {
+    int64_t i = 0;
+    for (; i + pixels <= run.count; i += pixels) block<pixels>(run, i, c);
+    for (; i + 4 <= run.count; i += 4) block<4>(run, i, c);
+    for (; i < run.count; ++i) block<1>(run, i, c);
+  }
+}
+
+// Some taps together, so that g is read once for all of them and their sums do not wait for each
+// other.
+template <int taps>
+[[gnu::always_inline]] inline void gradient_block(const DepthwiseGradientRun& run, int64_t t,
+                                                  int64_t c) {
+  Vector sum[taps];
+  const float* x[taps];
+#pragma GCC unroll 16
+  for (int k = 0; k < taps; ++k) {
+    sum[k] = load(run.sums[t + k] + c);
+    x[k] = run.x[t + k] + c;
+  }
+  const float* g = run.g + c;
+  int64_t shift = 0;
+  for (int64_t i = 0; i < run.count; ++i, shift += run.x_step, g += run.g_step) {
+    const Vector gradient = load(g);
+#pragma GCC unroll 16
+    for (int k = 0; k < taps; ++k) sum[k] += load(x[k] + shift) * gradient;
+  }
+#pragma GCC unroll 16
+  for (int k = 0; k < taps; ++k) store(run.sums[t + k] + c, sum[k]);
+}
+
+void depthwise_gradient(const DepthwiseGradientRun& run) {
+  for (int64_t c = 0; c < run.channels; c += lanes) {
+    int64_t t = 0;
+    for (; t + 9 <= run.tap_count; t += 9) gradient_block<9>(run, t, c);
+    for (; t + 6 <= run.tap_count; t += 6) gradient_block<6>(run, t, c);
+    for (; t + 3 <= run.tap_count; t += 3) gradient_block<3>(run, t, c);
+    for (; t < run.tap_count; ++t) gradient_block<1>(run, t, c);
+  }
+}
+
+}  // namespace
+
+const DepthwiseKernels depthwise_kernels = {lanes, depthwise_run, depthwise_gradient};
+
+}  // namespace samara::SAMARA_ISA
