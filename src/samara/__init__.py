@@ -50,7 +50,9 @@ from samara._core import (
     uint32,
     uint64,
 )
+from samara._core import DType as dtype
 from samara.autograd import (
+    checkpoint,
     enable_grad,
     grad,
     inference_mode,
@@ -72,6 +74,16 @@ from samara.dtypes import (
 from samara.inspection import NamespaceInfo as __array_namespace_info__
 from samara.inspection import result_type
 from samara.ops import functions as _functions
+from samara.ops.vocabulary import Layout as layout
+from samara.ops.vocabulary import MemoryFormat as memory_format
+from samara.ops.vocabulary import (
+    Size,
+    channels_last,
+    channels_last_3d,
+    contiguous_format,
+    preserve_format,
+    strided,
+)
 from samara.random import seed
 from samara.tensor import as_tensor, asarray, from_dlpack, from_numpy
 from samara.tensor import tensor as tensor

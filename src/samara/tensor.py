@@ -423,6 +423,11 @@ def _stride(self: Tensor, dim: int | None = None) -> Any:
     return strides if dim is None else strides[dim]
 
 
+def _in_order(x: Any, order: Any) -> Tensor:
+    ordered: Tensor = x.contiguous(memory_format=order)
+    return ordered
+
+
 def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     """The same values as another dtype, on another device, or like another tensor.
 
@@ -432,10 +437,11 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     device: Device | str | None = kwargs.pop("device", None)
     copy = bool(kwargs.pop("copy", False))
     kwargs.pop("non_blocking", None)
+    order = kwargs.pop("memory_format", None)
     if kwargs:
         raise DTypeError(
-            f"to: there is no argument '{next(iter(kwargs))}'. Expected dtype, device or copy. "
-            "Fix: correct the name."
+            f"to: there is no argument '{next(iter(kwargs))}'. Expected dtype, device, copy or "
+            "memory_format. Fix: correct the name."
         )
     for given in args:
         if isinstance(given, Tensor):
@@ -446,7 +452,8 @@ def _to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
             copy = copy or given
         else:
             dtype = given if isinstance(given, DType) else _dtype_argument(given)
-    return _convert(self, dtype, device, True if copy else None)
+    converted = _convert(self, dtype, device, True if copy else None)
+    return converted if order is None else _in_order(converted, order)
 
 
 def _view_method(self: Tensor, *shape: Any) -> Tensor:
