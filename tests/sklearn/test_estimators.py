@@ -1,6 +1,7 @@
 """scikit-learn's own checks of an estimator, and what its tools do with ours."""
 
 import functools
+import os
 import pickle
 import subprocess
 import sys
@@ -50,6 +51,19 @@ class Images(nn.Module):
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+def test_array_dispatch_changes_nothing():
+    """The check that scikit-learn skips unless SciPy was imported with its array dispatch on."""
+    code = (
+        "from sklearn.utils.estimator_checks import check_array_api_input as check\n"
+        "from samara.sklearn import Classifier, Regressor\n"
+        "for estimator in (Classifier(), Regressor()):\n"
+        "    check('', estimator, 'numpy', expect_only_array_outputs=False)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "SCIPY_ARRAY_API": "1"}, check=True
+    )
 
 
 # --- scores ----------------------------------------------------------------------------------
