@@ -157,9 +157,33 @@ void run_contiguous(const Tensor& output, TensorSpan inputs, const PointwiseAttr
   });
 }
 
-void pointwise_cpu(TensorSpan outputs, TensorSpan inputs, const PointwiseAttributes& attributes) {
+// Below this many elements reading with gaps costs less than a copy.
+constexpr int64_t kWorthOrdering = 4096;
+
+// Whether x's numbers lie in another order than the output's, as those of a transposed matrix do: a
+// copy in square blocks reads such numbers far faster than the loops would.
+bool lies_across(const Tensor& x, const Tensor& output) {
+  if (x.elements() < kWorthOrdering || !(x.shape() == output.shape())) return false;
+  bool innermost = false;
+  for (int axis = 0; axis < x.rank(); ++axis) {
+    if (x.size(axis) == 1) continue;
+    if (x.stride(axis) <= 0) return false;
+    innermost = innermost || (output.stride(axis) == 1 && x.stride(axis) != 1);
+  }
+  return innermost;
+}
+
+void pointwise_cpu(TensorSpan outputs, TensorSpan given, const PointwiseAttributes& attributes) {
   const Tensor& output = outputs[0];
   if (output.elements() == 0) return;
+  std::array<Tensor, kMaxOperands> ordered;
+  for (size_t i = 0; i < given.size(); ++i) {
+    ordered[i] = given[i];
+    if (!lies_across(given[i], output)) continue;
+    ordered[i] = empty_laid_out_like(output, given[i].dtype());
+    copy_into(ordered[i], given[i]);
+  }
+  const TensorSpan inputs(ordered.data(), given.size());
   if (!is_half(attributes.dtype) && all_contiguous(output, inputs))
     return run_contiguous(output, inputs, attributes, find_loop(attributes, attributes.dtype));
   StridedOperands walk(output.shape());

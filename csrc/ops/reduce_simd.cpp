@@ -350,26 +350,48 @@ void reduce_rows(const void* source, const RowsView& view, const Finish& finish,
 inline constexpr int64_t kColumnBlock = 512;
 inline constexpr int64_t kRowBlock = 64;
 
-// Adds `rows` rows to `lane`, four at a time.
+// Adds the numbers at x of `rows` rows, four rows at a time, to `lane`: kVectors vectors of kCount
+// numbers, or with kCount = 1 single numbers.
+template <class Op, int kVectors, int kCount, class T>
+SAMARA_FUNCTION void reduce_row_strip(const T* x, int64_t rows, int64_t stride, double power,
+                                      typename Op::Lane* lane) {
+  using Lane = typename Op::Lane;
+  using Combine = typename Op::Combine;
+  const auto at = [&](int64_t r, int k) {
+    const T* p = x + r * stride + k * kCount;
+    if constexpr (kCount == 1)
+      return mapped<Op>(p, power);
+    else
+      return Op::map(load_vector<Lane, kCount>(p), power);
+  };
+  decltype(at(0, 0)) sum[kVectors];
+  for (int k = 0; k < kVectors; ++k) __builtin_memcpy(&sum[k], lane + k * kCount, sizeof(sum[k]));
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4)
+    for (int k = 0; k < kVectors; ++k)
+      sum[k] =
+          Combine::combine(sum[k], Combine::combine(Combine::combine(at(r, k), at(r + 1, k)),
+                                                    Combine::combine(at(r + 2, k), at(r + 3, k))));
+  for (; r < rows; ++r)
+    for (int k = 0; k < kVectors; ++k) sum[k] = Combine::combine(sum[k], at(r, k));
+  for (int k = 0; k < kVectors; ++k) __builtin_memcpy(lane + k * kCount, &sum[k], sizeof(sum[k]));
+}
+
 template <class Op, class T>
 SAMARA_FUNCTION void reduce_row_block(const T* x, int64_t rows, int64_t stride, int64_t width,
                                       double power, typename Op::Lane* __restrict lane) {
-  using Combine = typename Op::Combine;
-  int64_t r = 0;
-  for (; r + 4 <= rows; r += 4, x += 4 * stride) {
-    const T* a = x;
-    const T* b = x + stride;
-    const T* c = x + 2 * stride;
-    const T* d = x + 3 * stride;
-    for (int64_t j = 0; j < width; ++j) {
-      const auto ab = Combine::combine(mapped<Op>(a + j, power), mapped<Op>(b + j, power));
-      const auto cd = Combine::combine(mapped<Op>(c + j, power), mapped<Op>(d + j, power));
-      lane[j] = Combine::combine(lane[j], Combine::combine(ab, cd));
-    }
+  int64_t j = 0;
+  if constexpr (Op::vectors) {
+    constexpr int W = kLanes<typename Op::Lane>;
+    for (; j + 4 * W <= width; j += 4 * W)
+      reduce_row_strip<Op, 4, W>(x + j, rows, stride, power, lane + j);
+    for (; j + W <= width; j += W) reduce_row_strip<Op, 1, W>(x + j, rows, stride, power, lane + j);
+    for (; j < width; ++j) reduce_row_strip<Op, 1, 1>(x + j, rows, stride, power, lane + j);
+  } else {
+    using Combine = typename Op::Combine;
+    for (int64_t r = 0; r < rows; ++r, x += stride)
+      for (j = 0; j < width; ++j) lane[j] = Combine::combine(lane[j], mapped<Op>(x + j, power));
   }
-  for (; r < rows; ++r, x += stride)
-    for (int64_t j = 0; j < width; ++j)
-      lane[j] = Combine::combine(lane[j], mapped<Op>(x + j, power));
 }
 
 template <class Op, class T>
