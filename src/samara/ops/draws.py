@@ -277,7 +277,7 @@ def resize_as_(x: Tensor, other: Tensor) -> Tensor:
     >>> samara.zeros(4).resize_as_(samara.zeros(2, 2)).shape
     (2, 2)
     """
-    return resize_(x, other.shape)
+    return resize_(x, other.shape)  # type: ignore[no-any-return]
 
 
 @plain("set_")
@@ -309,7 +309,7 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
 def _new_empty_strided(self: Tensor, size: Any, stride: Any, **options: Any) -> Tensor:
     """samara.empty_strided(...) with this tensor's dtype and device by default."""
     options = {"dtype": self.dtype, "device": self.device} | options
-    return empty_strided(size, stride, **options)
+    return empty_strided(size, stride, **options)  # type: ignore[no-any-return]
 
 
 def _new(self: Tensor, *data: Any) -> Tensor:

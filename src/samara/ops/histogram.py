@@ -130,7 +130,7 @@ def histc(x: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
         raise ArgumentError(f"histc: bins is {bins}. Expected 1 or more. Fix: correct bins.")
     values = x.detach()
     low, high = _bounds("histc", values, float(min), float(max))
-    return _counted(values, low, high, bins, None).to(x.dtype)  # type: ignore[no-any-return]
+    return _counted(values, low, high, bins, None).to(x.dtype)
 
 
 def _histogram_ref(

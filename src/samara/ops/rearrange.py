@@ -109,7 +109,7 @@ def rot90(x: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
         )
     turns = k % 4
     if turns == 0:
-        return x.clone()  # type: ignore[no-any-return]
+        return x.clone()
     if turns == 2:
         return flip(x, (first, second))  # type: ignore[no-any-return]
     if turns == 1:
@@ -258,13 +258,13 @@ def _raised(x: Tensor, rank: int) -> Tensor:
     require_dtype(f"atleast_{rank}d", x, ALL)
     if x.ndim >= rank:
         return x
-    shapes = {
+    shapes: dict[int, dict[int, tuple[int, ...]]] = {
         1: {0: (1,)},
         2: {0: (1, 1), 1: (1, -1)},
         3: {0: (1, 1, 1), 1: (1, -1, 1), 2: (*x.shape, 1)},
     }
     shape = shapes[rank][x.ndim]
-    return x.reshape(tuple(x.numel() if size == -1 else size for size in shape))  # type: ignore[no-any-return]
+    return x.reshape(tuple(x.numel() if size == -1 else size for size in shape))
 
 
 def _at_least_function(rank: int) -> Any:

@@ -150,7 +150,7 @@ def cummin(x: Tensor, axis: int) -> Any:
 def logcumsumexp(x: Tensor, axis: int) -> Tensor:
     require_dtype("logcumsumexp", x, FLOAT)
     if x.ndim == 0:
-        return x.clone()  # type: ignore[no-any-return]
+        return x.clone()
     place = _axis("logcumsumexp", axis, x.ndim)
     size, step = x.shape[place], 1
     # Sums over 1, 2, 4, ... elements: as few roundings as there are doublings.
@@ -185,7 +185,7 @@ def _pieces(place: str, y: Tensor, x: Tensor | None, dx: Any, axis: int) -> Tens
         broadcast(place, y.shape, x.shape)
         there = at - y.ndim + x.ndim
         width = x.narrow(there, 1, x.shape[there] - 1) - x.narrow(there, 0, x.shape[there] - 1)
-    return sums * width / 2  # type: ignore[no-any-return]
+    return sums * width / 2
 
 
 def _trapezoid_samples(rng: np.random.Generator) -> list[Sample]:
@@ -251,7 +251,7 @@ _TRAPEZOID_DOC = """{what} of y over x, or over steps of dx, by the trapezoidal 
 )
 def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: Any = 1, axis: int = -1) -> Tensor:
     require_dtype("trapezoid", y, (*FLOAT, _core.complex64, _core.complex128), "y")
-    return _pieces("trapezoid", y, x, dx, axis).sum(axis=axis)  # type: ignore[no-any-return]
+    return _pieces("trapezoid", y, x, dx, axis).sum(axis=axis)
 
 
 @composite(
@@ -274,7 +274,7 @@ def cumulative_trapezoid(
     y: Tensor, x: Tensor | None = None, *, dx: Any = 1, axis: int = -1
 ) -> Tensor:
     require_dtype("cumulative_trapezoid", y, (*FLOAT, _core.complex64, _core.complex128), "y")
-    return _pieces("cumulative_trapezoid", y, x, dx, axis).cumsum(axis)  # type: ignore[no-any-return]
+    return _pieces("cumulative_trapezoid", y, x, dx, axis).cumsum(axis)
 
 
 def _slope(x: Tensor, at: int, step: Any, edge_order: int) -> Tensor:
@@ -287,7 +287,7 @@ def _slope(x: Tensor, at: int, step: Any, edge_order: int) -> Tensor:
         )
 
     def part(start: int, count: int) -> Tensor:
-        return x.narrow(at, start, count)  # type: ignore[no-any-return]
+        return x.narrow(at, start, count)
 
     if not isinstance(step, Tensor):
         inner = (part(2, size - 2) - part(0, size - 2)) / (2 * step) if size > 2 else None
@@ -319,7 +319,7 @@ def _gradient_ref(x: Any, spacing: Any = 1, axis: Any = None, edge_order: int = 
     axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
     steps = spacing if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
     return [
-        np.gradient(x, step, axis=int(i), edge_order=edge_order)
+        np.gradient(x, step, axis=int(i), edge_order=edge_order)  # type: ignore[call-overload]
         for i, step in zip(axes, steps, strict=True)
     ]
 

@@ -41,7 +41,8 @@ def _merge_grad(
 
         def slope(factors: Tensor, own: Tensor, count: Tensor, small: Tensor) -> Any:
             """The product of the other factors: those that are not 0, and a single 0, which may
-            move where this is differentiated again."""
+            move where this is differentiated again.
+            """
             others = factors / own
             return where(count == 0, others, where(count == 1, others * small, 0.0))
 
@@ -72,14 +73,14 @@ def _reduce_ref(
         target = list(place)
         target[axis] = int(index[place]) % max(x.shape[axis], 1)
         lists.setdefault(tuple(target), []).append(src[place])
-    for target, found in lists.items():
-        values = np.array(([x[target]] if include_self else []) + found)
+    for spot, found in lists.items():
+        values = np.array(([x[spot]] if include_self else []) + found)
         if reduce == "mean":
             total = values.sum(dtype=values.dtype)
             whole = values.dtype.kind in "iu"
-            made[target] = total // len(values) if whole else total / len(values)
+            made[spot] = total // len(values) if whole else total / len(values)
         else:
-            made[target] = getattr(np, reduce)(values)
+            made[spot] = getattr(np, reduce)(values)
     return made
 
 
@@ -275,7 +276,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         )
     target = x.expand(shape)
     if not count:
-        return target.clone()  # type: ignore[no-any-return]
+        return target.clone()
     place = (wide.cumsum(0) - 1).clamp(min=0).reshape(shape)
     found = source.reshape(-1).to(x.dtype)[place]
     return where(mask.expand(shape), found, target)  # type: ignore[no-any-return]
@@ -457,7 +458,7 @@ def diagonal_scatter(
     length = max(min(last.shape[-2] - down, last.shape[-1] - right), 0)
     step = list(range(length))
     key = (..., [i + down for i in step], [i + right for i in step])
-    return _written("diagonal_scatter", last, src, key).moveaxis((-2, -1), (first, second))  # type: ignore[no-any-return]
+    return _written("diagonal_scatter", last, src, key).moveaxis((-2, -1), (first, second))
 
 
 def _diagonal_ref(x: Any, src: Any, offset: int, dim1: int, dim2: int) -> Any:
@@ -491,7 +492,7 @@ def _index_put(
     self: Tensor, indices: Sequence[Any], values: Any, accumulate: bool = False
 ) -> Tensor:
     """A copy with values written, or added with accumulate, at x[indices]."""
-    return self.clone().index_put_(indices, values, accumulate)  # type: ignore[no-any-return]
+    return self.clone().index_put_(indices, values, accumulate)
 
 
 METHODS["index_put"] = _index_put

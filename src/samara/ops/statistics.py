@@ -231,7 +231,7 @@ _METHODS = ("linear", "lower", "higher", "midpoint", "nearest")
 
 
 def _quantile_ref(nan: bool) -> Any:
-    function = np.nanquantile if nan else np.quantile
+    function: Any = np.nanquantile if nan else np.quantile
 
     def ref(
         x: Any, q: Any, axis: Any = None, keepdims: bool = False, interpolation: str = "linear"
@@ -295,7 +295,7 @@ def _ranks(place: str, x: Tensor, q: Any) -> Tensor:
             raise ArgumentError(
                 f"{place}: q holds {bound}. Expected 0 to 1. Fix: divide percents by 100."
             )
-    return q.to(x.dtype)
+    return q.to(x.dtype)  # type: ignore[no-any-return]
 
 
 def _quantile(
@@ -338,11 +338,11 @@ def _quantile(
     if axis is None:
         values = values[0]
         shape = (1,) * x.ndim if keepdims else ()
-        return values.reshape((*ranks.shape, *shape))  # type: ignore[no-any-return]
+        return values.reshape((*ranks.shape, *shape))
     result = values.moveaxis(-1, 0)
     if keepdims:
         result = result.unsqueeze(at + 1)
-    return result if ranks.ndim else result[0]  # type: ignore[no-any-return]
+    return result if ranks.ndim else result[0]
 
 
 @composite(
@@ -541,7 +541,7 @@ def _matrix(place: str, x: Tensor) -> Tensor:
 
 
 def _real(x: Tensor, dtype: Any) -> Tensor:
-    return (x.real if x.dtype in COMPLEX else x).to(dtype)  # type: ignore[no-any-return]
+    return (x.real if x.dtype in COMPLEX else x).to(dtype)
 
 
 def _covariance_samples(rng: np.random.Generator) -> list[Sample]:
