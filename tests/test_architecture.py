@@ -30,6 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "optim": {"leaf", "ops", "autograd", "samara"},
     "nn": {"leaf", "ops", "autograd", "samara", "optim"},  # nn.utils: PyTorch's place of clipping
     "testing": {"leaf", "ops", "autograd", "samara"},
+    "utils": {"leaf", "ops", "autograd"},
     "data": {"leaf"},
     "train": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data"},
     "sklearn": {"leaf", "ops", "autograd", "samara", "nn", "optim", "data", "train"},
@@ -96,6 +97,7 @@ INTERNAL = {
     "basic_index_adjoint": "gradient of x[key]",
     "channel_norm": "a part of samara.batch_norm, instance_norm and group_norm",
     "channel_norm_given": "a part of samara.batch_norm and instance_norm",
+    "checkpoint": "a part of samara.checkpoint, which runs the function",
     "convolution": "conv1d to conv3d, as the gradients of each other's gradients",
     "convolution_fused": "convolution, bias, residual and relu of a model's inference",
     "convolution_input_gradient": "gradient of convolution; the transposed convolutions",

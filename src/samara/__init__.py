@@ -118,6 +118,7 @@ _LAZY_MODULES = (
     "special",
     "testing",
     "train",
+    "utils",
 )
 _LAZY_NAMES = {
     "csv": "samara.data",

@@ -29,7 +29,9 @@ False
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from typing import TypedDict
 
 import samara._core as _core
@@ -45,6 +47,7 @@ __all__ = [
     "key",
     "next_key",
     "philox4x32",
+    "replay",
     "seed",
     "seed_key",
     "seed_mark",
@@ -165,6 +168,7 @@ class _Stream:
 
 _lock = threading.Lock()
 _stream = _Stream(Key(0))
+_replayed = threading.local()  # the stream that this thread repeats, while it does
 
 
 def seed(value: int) -> None:
@@ -192,7 +196,7 @@ def next_key() -> Key:
     False
     """
     with _lock:
-        stream = _stream
+        stream = getattr(_replayed, "stream", None) or _stream
         number = stream.drawn
         stream.drawn = number + 1
     return Key(_core.fold_number(stream.root, number))
@@ -232,10 +236,11 @@ def get_state() -> State:
     True
     """
     with _lock:
+        stream = getattr(_replayed, "stream", None) or _stream
         return {
             "version": ALGORITHM_VERSION,
-            "seed": _stream.seed.value,
-            "drawn": _stream.drawn,
+            "seed": stream.seed.value,
+            "drawn": stream.drawn,
         }
 
 
@@ -259,6 +264,26 @@ def set_state(state: State) -> None:
     stream = _Stream(key(state["seed"]), int(state["drawn"]))
     with _lock:
         _stream = stream
+
+
+@contextlib.contextmanager
+def replay(state: State | None) -> Iterator[None]:
+    """Repeats in this thread what the default stream gave after `get_state`; None changes nothing.
+
+    >>> state = samara.random.get_state()
+    >>> first = samara.rand(2)
+    >>> with samara.random.replay(state):
+    ...     again = samara.rand(2)
+    >>> bool((first == again).all()), bool((first == samara.rand(2)).any())
+    (True, False)
+    """
+    outer = getattr(_replayed, "stream", None)
+    if state is not None:
+        _replayed.stream = _Stream(key(state["seed"]), state["drawn"])
+    try:
+        yield
+    finally:
+        _replayed.stream = outer
 
 
 def philox4x32(counter: tuple[int, int, int, int], key: int) -> tuple[int, int, int, int]:

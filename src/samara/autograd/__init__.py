@@ -14,8 +14,11 @@ from samara.autograd.mode import (
     set_grad_enabled,
 )
 from samara.autograd.observe import observe
+from samara.autograd.recompute import checkpoint, checkpoint_sequential
 
 __all__ = [
+    "checkpoint",
+    "checkpoint_sequential",
     "enable_grad",
     "grad",
     "graph_leaves",

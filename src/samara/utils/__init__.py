@@ -1,0 +1,5 @@
+"""Places where PyTorch keeps what Samara keeps elsewhere."""
+
+from samara.utils import checkpoint
+
+__all__ = ["checkpoint"]
