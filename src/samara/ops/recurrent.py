@@ -12,12 +12,18 @@ from typing import Any
 
 import numpy as np
 
-import samara
 import samara._core as _core
 from samara.dtypes import FLOAT
 from samara.errors import ArgumentError, ShapeError
+from samara.ops.activation import relu, sigmoid
 from samara.ops.checks import require_dtype
+from samara.ops.creation import zeros
+from samara.ops.elementary import tanh
+from samara.ops.join import concat, stack
+from samara.ops.matmul import linear
+from samara.ops.random_ops import dropout as drop
 from samara.ops.record import ErrorSample, Sample, composite
+from samara.ops.selection import where
 from samara.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -35,16 +41,16 @@ def _step(
     if cell == LSTM:
         assert c is not None
         i, f, g, o = (sums + hidden_part).chunk(4, dim=-1)
-        c = samara.sigmoid(f) * c + samara.sigmoid(i) * samara.tanh(g)
-        return samara.sigmoid(o) * samara.tanh(c), c
+        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        return sigmoid(o) * tanh(c), c
     if cell == GRU:
         of_r, of_z, of_n = sums.chunk(3, dim=-1)
         r, z, n = hidden_part.chunk(3, dim=-1)
-        update = samara.sigmoid(of_z + z)
-        new = samara.tanh(of_n + samara.sigmoid(of_r + r) * n)
+        update = sigmoid(of_z + z)
+        new = tanh(of_n + sigmoid(of_r + r) * n)
         return new + update * (h - new), None
     total = sums + hidden_part
-    return (samara.tanh(total) if cell == TANH else samara.relu(total)), None
+    return (tanh(total) if cell == TANH else relu(total)), None
 
 
 def _cell_in_steps(
@@ -58,7 +64,7 @@ def _cell_in_steps(
     *,
     cell: int,
 ) -> tuple[Tensor, ...]:
-    state = _step(cell, samara.linear(x, w_ih, b_ih), samara.linear(h, w_hh, b_hh), h, c)
+    state = _step(cell, linear(x, w_ih, b_ih), linear(h, w_hh, b_hh), h, c)
     return tuple(part for part in state if part is not None)
 
 
@@ -77,20 +83,20 @@ def _layer_in_steps(
     projection: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     steps = x.shape[0]
-    sums = samara.linear(x, w_ih, b_ih)
+    sums = linear(x, w_ih, b_ih)
     outputs: list[Tensor] = [h] * steps
     for t in reversed(range(steps)) if reverse else range(steps):
-        state, memory = _step(cell, sums[t], samara.linear(h, w_hh, b_hh), h, c)
+        state, memory = _step(cell, sums[t], linear(h, w_hh, b_hh), h, c)
         if projection is not None:
-            state = samara.linear(state, projection)
+            state = linear(state, projection)
         outputs[t] = state
         if lengths is not None:
             running = (lengths > t).unsqueeze(1)
-            outputs[t] = samara.where(running, state, 0.0)
-            state = samara.where(running, state, h)
-            memory = None if c is None or memory is None else samara.where(running, memory, c)
+            outputs[t] = where(running, state, 0.0)
+            state = where(running, state, h)
+            memory = None if c is None or memory is None else where(running, memory, c)
         h, c = state, memory
-    y = samara.stack(outputs) if steps else samara.zeros((0, *h.shape), dtype=x.dtype)
+    y = stack(outputs) if steps else zeros((0, *h.shape), dtype=x.dtype)
     return (y, h) if c is None else (y, h, c)
 
 
@@ -181,10 +187,10 @@ def run_layers(
             outputs.append(result[0])
             for collected, state in zip(last, result[1:], strict=True):
                 collected.append(state)
-        x = samara.cat(outputs, -1) if bidirectional else outputs[0]
+        x = concat(outputs, -1) if bidirectional else outputs[0]
         if dropout and train and layer + 1 < num_layers:
-            x = samara.dropout(x, dropout, True)
-    final = [samara.stack(parts) if count > 1 else parts[0].unsqueeze(0) for parts in last]
+            x = drop(x, dropout, True)
+    final = [stack(parts) if count > 1 else parts[0].unsqueeze(0) for parts in last]
     return (x.transpose(0, 1) if batch_first else x, *final)
 
 
