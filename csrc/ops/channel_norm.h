@@ -25,6 +25,7 @@ struct NormActivationParameters {
 // rows x columns numbers, each row `stride` after the one before.
 struct NormTile {
   int64_t rows, columns, stride;
+  bool streams = false;  // results go past the caches, being more than these hold
 };
 
 // x - mean is (x - high) - low: a large mean costs no digits. One number per column, or a single

@@ -41,6 +41,7 @@ struct NormLayout {
   int64_t chunk = 0, chunks = 0;  // of the pixels of a channel
   int64_t units, pieces;          // pieces per unit
   int64_t row_partials;           // partial results per unit
+  bool streams;                   // results are more than the caches hold
   bool together;  // a unit's passes run one after the other, while its numbers are in the cache
 
   NormLayout(int64_t samples, int64_t channels, int64_t pixels, int64_t groups, bool last,
@@ -56,6 +57,7 @@ struct NormLayout {
     else
       cut_runs();
     const int64_t unit_bytes = elements() / std::max<int64_t>(units, 1) * itemsize;
+    streams = elements() * itemsize >= (int64_t{1} << 24);
     together = units >= 8 && unit_bytes <= (int64_t{1} << 19);
   }
 
@@ -222,8 +224,8 @@ struct NormLayout {
 
   NormTile block_of(int64_t b) const {
     const int64_t full = rows / fold;
-    if (b * block >= full) return {1, rows % fold * (width / fold), width};
-    return {std::min(block, full - b * block), width, width};
+    if (b * block >= full) return {1, rows % fold * (width / fold), width, streams};
+    return {std::min(block, full - b * block), width, width, streams};
   }
 
   NormPiece column_piece(int64_t unit, int64_t i) const {
@@ -239,7 +241,7 @@ struct NormLayout {
     const int64_t share = channels_per_statistic();
     const int64_t plane = groups ? unit * share + i / chunks : i / chunks * channels + unit;
     const int64_t start = i % chunks * chunk;
-    return {{1, std::min(chunk, pixels - start), pixels},
+    return {{1, std::min(chunk, pixels - start), pixels, streams},
             plane * pixels + start,
             groups ? plane : unit,
             plane * chunks + i % chunks};

@@ -98,6 +98,23 @@ def test_values_in_both_orders(shape: tuple[int, ...], order: str, activation: A
         np.testing.assert_allclose(y.numpy(), z, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.parametrize("order", ["first", "last"])
+@pytest.mark.parametrize("shape", [(2, 64, 180, 192), (3, 33, 210, 209)])
+def test_results_larger_than_the_caches(order: str, shape: tuple[int, ...]) -> None:
+    x, g = (normal(seed, *shape).astype(np.float32) for seed in (0, 1))
+    place = channels_last if order == "last" else samara.tensor
+    t = place(x).detach()
+    t.requires_grad = True
+    for kind, groups in (("batch", 0), ("group", shape[1])):
+        y = run(kind, t, None, None, groups, None)
+        z = normalised(x.astype(np.float64), kind, groups, 1e-5)
+        np.testing.assert_allclose(y.detach().numpy(), z, rtol=1e-5, atol=1e-5)
+        (dx,) = grad(y, [t], place(g))
+        ones = np.ones(shape[1])
+        expected = gradients(kind, x.astype(np.float64), ones, 0 * ones, g, groups, None)[0]
+        np.testing.assert_allclose(dx.numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
 def gradients(kind: str, x: Any, w: Any, b: Any, g: Any, groups: int, activation: Any) -> Any:
     """Gradients of x, weight and bias written out in float64."""
     eps = 1e-5
@@ -168,6 +185,20 @@ def test_residual(order: str, training: bool) -> None:
     np.testing.assert_allclose(y.detach().numpy(), np.maximum(z + r, 0), rtol=1e-10, atol=1e-12)
     _, dr = grad(y, inputs, samara.tensor(g))
     np.testing.assert_array_equal(dr.numpy(), np.where(z + r > 0, g, 0))
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_a_first_pixel_far_from_the_rest_costs_no_digits(order: str) -> None:
+    """The variance is gathered about an early guess of the mean."""
+    x = (normal(0, 3, 70, 40, 40)).astype(np.float32)
+    x[:, :, :2] += 3e4
+    x[0, :35] = 7.0
+    running_mean, running_var = samara.zeros(70, dtype=samara.float64), samara.ones(70)
+    place = channels_last if order == "last" else samara.tensor
+    samara.batch_norm(place(x), running_mean, running_var, training=True, momentum=1.0)
+    exact = x.astype(np.float64)
+    np.testing.assert_allclose(running_mean.numpy(), exact.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(running_var.numpy(), exact.var((0, 2, 3), ddof=1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e3, 1e5])
