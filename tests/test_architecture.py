@@ -59,6 +59,7 @@ PART_OF = {
 
 # Imports against the direction, and why.
 EXCEPTIONS = {
+    ("optim/swa_utils.py", "samara.nn.utils.averaged"): "PyTorch keeps its AveragedModel there",
     ("tensor.py", "samara"): "a tensor tells its namespace, and makes others like itself from it",
 }
 

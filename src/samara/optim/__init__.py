@@ -3,7 +3,7 @@
 from typing import Any
 
 from samara.lookup import choose
-from samara.optim import lr_scheduler
+from samara.optim import lr_scheduler, swa_utils
 from samara.optim.adadelta import Adadelta
 from samara.optim.adafactor import Adafactor
 from samara.optim.adagrad import Adagrad
@@ -44,6 +44,7 @@ __all__ = [
     "get",
     "get_total_norm",
     "lr_scheduler",
+    "swa_utils",
 ]
 
 _BY_NAME: dict[str, type[Optimizer]] = {

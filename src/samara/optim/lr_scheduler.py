@@ -20,14 +20,17 @@ from samara.lookup import choose
 from samara.optim.optimizer import Optimizer
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",
@@ -560,6 +563,148 @@ class SequentialLR(LRScheduler):
         """The lr of each group at the present t."""
         schedule, t = self._active()
         return [schedule._value(base, t, i) for i, base in enumerate(self.base_lrs)]
+
+
+class MultiplicativeLR(LRScheduler):
+    """lr = base f(1) f(2) ... f(t), one function for all groups or a list with one each.
+
+    >>> import samara
+    >>> opt = samara.optim.SGD([samara.zeros(1)], lr=1.0)
+    >>> schedule = MultiplicativeLR(opt, lambda t: 0.5)
+    >>> [(schedule.step(), schedule.get_last_lr()[0])[1] for _ in range(2)]
+    [0.5, 0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        _check_optimizer(self, optimizer)
+        self.lr_lambdas = _per_group("MultiplicativeLR", "lr_lambda", lr_lambda, optimizer)
+        super().__init__(optimizer, last_epoch)
+
+    def _value(self, base: float, t: float, group: int) -> float:
+        factor = self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)]
+        return base * math.prod(float(factor(k)) for k in range(1, int(t) + 1))
+
+
+class CyclicLR(LRScheduler):
+    """lr up from base_lr to max_lr in step_size_up steps, down in step_size_down, and again.
+
+    mode: "triangular", "triangular2" (the height halves each cycle), "exp_range" (it is scaled by
+    gamma^t); or scale_fn of the cycle's number or, with scale_mode="iterations", of t.
+    cycle_momentum moves momentum (Adam: beta1) the other way between base_momentum and
+    max_momentum. Source: Smith, Cyclical Learning Rates for Training Neural Networks, 2017.
+
+    >>> import samara
+    >>> opt = samara.optim.SGD([samara.zeros(1)], lr=1.0)
+    >>> schedule = CyclicLR(opt, 0.0, 1.0, step_size_up=2, cycle_momentum=False)
+    >>> [(schedule.step(), schedule.get_last_lr()[0])[1] for _ in range(4)]
+    [0.5, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        base_lr: float | list[float],
+        max_lr: float | list[float],
+        step_size_up: int = 2000,
+        step_size_down: int | None = None,
+        mode: str = "triangular",
+        gamma: float = 1.0,
+        scale_fn: Callable[[float], float] | None = None,
+        scale_mode: str = "cycle",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.8,
+        max_momentum: float | list[float] = 0.9,
+        last_epoch: int = -1,
+    ) -> None:
+        _check_optimizer(self, optimizer)
+        self._low = _per_group("CyclicLR", "base_lr", base_lr, optimizer)
+        self._high = _per_group("CyclicLR", "max_lr", max_lr, optimizer)
+        momenta = {"base_momentum": base_momentum, "max_momentum": max_momentum}
+        self._momenta = [_per_group("CyclicLR", k, v, optimizer) for k, v in momenta.items()]
+        self._up = float(_at_least("CyclicLR", "step_size_up", step_size_up, 1))
+        self._down = self._up if step_size_down is None else float(step_size_down)
+        modes: dict[str, tuple[Callable[[float], float], str]] = {
+            "triangular": (lambda x: 1.0, "cycle"),
+            "triangular2": (lambda x: 1.0 / 2.0 ** (x - 1), "cycle"),
+            "exp_range": (lambda x: float(gamma**x), "iterations"),
+        }
+        chosen = choose("CyclicLR: mode", mode, modes)
+        self._scale, self._scale_mode = chosen if scale_fn is None else (scale_fn, scale_mode)
+        self.cycle_momentum = cycle_momentum
+        if cycle_momentum and not any(
+            k in optimizer.param_groups[0] for k in ("momentum", "betas")
+        ):
+            raise ArgumentError(
+                f"CyclicLR: {type(optimizer).__name__} has no momentum. Expected one that has. "
+                "Fix: cycle_momentum=False."
+            )
+        for group, low in zip(optimizer.param_groups, self._low, strict=True):
+            group["lr"] = float(low)
+        super().__init__(optimizer, last_epoch)
+
+    def _height(self, t: float) -> float:
+        """Where between low and high the lr is after t steps."""
+        total = self._up + self._down
+        cycle = math.floor(1 + t / total)
+        x, turn = 1.0 + t / total - cycle, self._up / total
+        height = x / turn if x <= turn else (x - 1) / (turn - 1)
+        return height * self._scale(cycle if self._scale_mode == "cycle" else t)
+
+    def _value(self, base: float, t: float, group: int) -> float:
+        return base + (float(self._high[group]) - base) * self._height(t)
+
+    def _set_lr(self) -> None:
+        super()._set_lr()
+        if not self.cycle_momentum:
+            return
+        height = self._height(self.last_epoch)
+        for group, low, high in zip(self.optimizer.param_groups, *self._momenta, strict=True):
+            new = high - (high - low) * height
+            group |= (
+                {"betas": (new, *group["betas"][1:])} if "betas" in group else {"momentum": new}
+            )
+
+
+class ChainedScheduler(LRScheduler):
+    """Several schedules of one optimizer at once: their factors multiply.
+
+    >>> import samara
+    >>> opt = samara.optim.SGD([samara.zeros(1)], lr=1.0)
+    >>> schedule = ChainedScheduler([ExponentialLR(opt, 0.5), StepLR(opt, 2, 0.5)])
+    >>> [(schedule.step(), schedule.get_last_lr()[0])[1] for _ in range(2)]
+    [0.5, 0.125]
+    """
+
+    def __init__(self, schedulers: list[LRScheduler], optimizer: Optimizer | None = None) -> None:
+        chosen = optimizer or (schedulers[0].optimizer if schedulers else None)
+        if not schedulers or any(s.optimizer is not chosen for s in schedulers):
+            raise ArgumentError(
+                f"ChainedScheduler: received {len(schedulers)} schedules. Expected one or more of "
+                "one optimizer. Fix: make them with the same optimizer."
+            )
+        self._schedulers = list(schedulers)
+        self.optimizer = _check_optimizer(self, chosen)
+        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def step(self) -> None:
+        """Step every schedule."""
+        for schedule in self._schedulers:
+            schedule.step()
+        self._last_lr = [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The states of all."""
+        return {"_schedulers": [s.state_dict() for s in self._schedulers]}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over the states of all."""
+        for schedule, state in zip(self._schedulers, state_dict["_schedulers"], strict=True):
+            schedule.load_state_dict(state)
 
 
 class ReduceLROnPlateau:
