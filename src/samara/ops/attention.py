@@ -7,11 +7,19 @@ from typing import Any
 
 import numpy as np
 
-import samara
 import samara._core as _core
+from samara._core import bool as boolean
 from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.comparison import isfinite
+from samara.ops.creation import ones, tril, zeros
+from samara.ops.elementary import exp
+from samara.ops.manipulation import broadcast_shapes, broadcast_to
+from samara.ops.matmul import matmul
 from samara.ops.random_ops import DROPOUT, reference_draws
+from samara.ops.random_ops import dropout as drop
 from samara.ops.record import ErrorSample, Sample, composite
+from samara.ops.reduction import amax
+from samara.ops.selection import where
 from samara.random import Key, as_key, key
 from samara.tensor import Tensor
 
@@ -23,31 +31,29 @@ def _weights(scores: Tensor) -> Tensor:
     """Softmax over the last axis; 0 in a row that attends to nothing."""
     if scores.shape[-1] == 0:
         return scores
-    largest = samara.amax(scores.detach(), axis=-1, keepdims=True)
-    shift = samara.where(samara.isfinite(largest), largest, 0.0)
-    raised = samara.exp(scores - shift)
+    largest = amax(scores.detach(), axis=-1, keepdims=True)
+    shift = where(isfinite(largest), largest, 0.0)
+    raised = exp(scores - shift)
     total = raised.sum(axis=-1, keepdims=True)
-    weights: Tensor = raised / samara.where(total == 0, 1.0, total)
+    weights: Tensor = raised / where(total == 0, 1.0, total)
     return weights
 
 
 def _causal(queries: int, keys: int, like: Tensor) -> Tensor:
-    seen = samara.tril(samara.ones((queries, keys), dtype=samara.bool, device=like.device))
-    added: Tensor = samara.where(
-        seen, samara.zeros((), dtype=like.dtype, device=like.device), -math.inf
-    )
+    seen = tril(ones((queries, keys), dtype=boolean, device=like.device))
+    added: Tensor = where(seen, zeros((), dtype=like.dtype, device=like.device), -math.inf)
     return added
 
 
 def _added(mask: Tensor, like: Tensor) -> Tensor:
-    if mask.dtype == samara.bool:
-        zero = samara.zeros((), dtype=like.dtype, device=like.device)
-        mask = samara.where(mask, zero, -math.inf)
+    if mask.dtype == boolean:
+        zero = zeros((), dtype=like.dtype, device=like.device)
+        mask = where(mask, zero, -math.inf)
     return mask
 
 
 def _scores(query: Tensor, keys: Tensor, mask: Tensor | None, scale: float, causal: bool) -> Tensor:
-    scores: Tensor = samara.matmul(query, keys.mT) * scale
+    scores: Tensor = matmul(query, keys.mT) * scale
     if mask is not None:
         scores = scores + _added(mask, scores)
     if causal:
@@ -78,14 +84,12 @@ def _gradient(
     groups = keys.shape[1]
     if mask is not None:
         n, heads = query.shape[:2]
-        mask = _in_groups(
-            samara.broadcast_to(mask, (n, heads, query.shape[2], keys.shape[2])), groups
-        )
+        mask = _in_groups(broadcast_to(mask, (n, heads, query.shape[2], keys.shape[2])), groups)
     q, k, v, g = (_in_groups(x, groups) for x in (query, keys, value, g))
     weights = _weights(_scores(q, k, mask, scale, causal))
 
     def dropped(x: Tensor) -> Tensor:
-        result: Tensor = samara.dropout(x, dropout, key=word) if dropout else x
+        result: Tensor = drop(x, dropout, key=word) if dropout else x
         return result
 
     product = weights * dropped(g @ v.mT)
@@ -128,7 +132,7 @@ def _reference(
             added = np.where(attn_mask, 0.0, -np.inf)
         scores = scores + added
     if is_causal:
-        scores = np.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        scores = np.where(np.tri(*scores.shape[-2:]) > 0, scores, -np.inf)
     largest = scores.max(axis=-1, keepdims=True, initial=-np.inf)
     raised = np.exp(scores - np.where(np.isfinite(largest), largest, 0.0))
     total = raised.sum(axis=-1, keepdims=True)
@@ -136,7 +140,8 @@ def _reference(
     if dropout_p and dropout_key is not None:
         draws = reference_draws(weights.size, dropout_key.value, DROPOUT).reshape(weights.shape)
         weights = np.where(draws >= int(dropout_p * 2**32), weights / (1 - dropout_p), 0.0)
-    return np.einsum("...ls,...sv->...lv", weights, value)
+    result: Array = np.einsum("...ls,...sv->...lv", weights, value)
+    return result
 
 
 def _check(query: Any, keys: Any, value: Any, mask: Any, gqa: bool) -> None:
@@ -160,7 +165,7 @@ def _check(query: Any, keys: Any, value: Any, mask: Any, gqa: bool) -> None:
         )
     if mask is None:
         return
-    if not isinstance(mask, Tensor) or mask.dtype not in (samara.bool, query.dtype):
+    if not isinstance(mask, Tensor) or mask.dtype not in (boolean, query.dtype):
         found = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise DTypeError(
             f"{_PLACE}: attn_mask is {found}. Expected bool (True attends) or numbers of the "
@@ -175,14 +180,14 @@ def _leading(query: Tensor, keys: Tensor, value: Tensor, gqa: bool) -> tuple[tup
     if shapes[0] == shapes[1] == shapes[2]:
         common = shapes[0]
     else:
-        common = tuple(samara.broadcast_shapes(*shapes))
+        common = tuple(broadcast_shapes(*shapes))
     return tuple(common + tuple(x.shape[cut:-2]) for x in (query, keys, value))
 
 
 def _four(x: Tensor, lead: tuple[int, ...]) -> Tensor:
     """[..., L, E] -> [N, heads, L, E]."""
     if tuple(x.shape[:-2]) != lead:
-        x = samara.broadcast_to(x, (*lead, *x.shape[-2:]))
+        x = broadcast_to(x, (*lead, *x.shape[-2:]))
     if len(lead) == 2:
         return x
     heads = lead[-1] if lead else 1
@@ -193,7 +198,7 @@ def _mask_four(mask: Tensor | None, lead: tuple[int, ...], shape: tuple[int, int
     if mask is None:
         return None
     try:
-        fits = tuple(samara.broadcast_shapes(mask.shape, (*lead, *shape))) == (*lead, *shape)
+        fits = tuple(broadcast_shapes(mask.shape, (*lead, *shape))) == (*lead, *shape)
     except ShapeError:
         fits = False
     if not fits:
@@ -203,7 +208,7 @@ def _mask_four(mask: Tensor | None, lead: tuple[int, ...], shape: tuple[int, int
         )
     if len(lead) == 2:
         return mask if mask.ndim == 4 else mask.reshape((1,) * (4 - mask.ndim) + tuple(mask.shape))
-    return _four(samara.broadcast_to(mask, (*lead, *shape)), lead)
+    return _four(broadcast_to(mask, (*lead, *shape)), lead)
 
 
 def _samples(rng: np.random.Generator) -> list[Sample]:
@@ -317,7 +322,7 @@ def scaled_dot_product_attention(
     q, k, v = (_four(x, lead) for x, lead in zip((query, key, value), leads, strict=True))
     mask = _mask_four(attn_mask, leads[0], (query.shape[-2], key.shape[-2]))
     word = as_key(dropout_key).word if dropout_p else 0
-    if mask is not None and mask.requires_grad and samara.is_grad_enabled():
+    if mask is not None and mask.requires_grad and _core.grad_enabled():
         out = _with_mask_gradient(q, k, v, mask, factor, dropout_p, word)
     else:
         out = _attention(q, k, v, mask, factor, is_causal, dropout_p, word)
@@ -332,12 +337,12 @@ def _with_mask_gradient(
     """A mask that is learnt has a gradient as large as all scores, so these are made."""
     groups = k.shape[1]
     shape = (q.shape[0], q.shape[1], q.shape[2], k.shape[2])
-    mask = _in_groups(samara.broadcast_to(mask, shape), groups)
+    mask = _in_groups(broadcast_to(mask, shape), groups)
     weights = _weights(
         _scores(_in_groups(q, groups), _in_groups(k, groups), mask, factor, causal=False)
     )
     if dropout_p:
-        weights = samara.dropout(weights, dropout_p, key=word)
+        weights = drop(weights, dropout_p, key=word)
     out: Tensor = (weights @ _in_groups(v, groups)).reshape(*q.shape[:-1], v.shape[-1])
     return out
 
