@@ -291,6 +291,13 @@ Dims adaptive_shape(std::string_view place, const Dims& input, const Dims& outpu
   return shape;
 }
 
+bool streams_to(const Tensor& out, int64_t channels) {
+  constexpr int64_t kLarge = 16 << 20, kLine = 64;
+  const int64_t item = itemsize(out.dtype());
+  return out.elements() * item >= kLarge && channels * item % kLine == 0 &&
+         reinterpret_cast<uintptr_t>(out.address()) % kLine == 0;
+}
+
 int64_t pool_grain(int64_t items, int64_t elements_per_item) {
   constexpr int64_t kTile = 1 << 16;
   const int64_t each = std::max<int64_t>(elements_per_item, 1);

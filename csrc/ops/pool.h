@@ -56,6 +56,9 @@ struct PoolShape {
   double divisor = 0;       // of an average; 0: the product of the windows' extents
   int64_t window = 1;       // the most positions of a window
   int64_t cover = 1;        // the most windows that share an input
+  // The gradient is larger than a cache and its rows are whole lines: it is written past the cache,
+  // which keeps what is there and need not read the lines first.
+  bool streams = false;
 };
 
 // Padding, stride, ... of one operation, one number per spatial axis. An empty kernel: adaptive.
@@ -100,6 +103,9 @@ Dims pooled_shape(std::string_view place, const Dims& input, const PoolWindow& w
                   bool ceil_mode);
 // The same for an adaptive pooling to `output_size`.
 Dims adaptive_shape(std::string_view place, const Dims& input, const Dims& output_size);
+
+// Whether the kernels shall write `out`, in channels-last order, past the cache.
+bool streams_to(const Tensor& out, int64_t channels);
 
 // How many planes (or rows of them) make one tile.
 int64_t pool_grain(int64_t items, int64_t elements_per_item);

@@ -39,9 +39,11 @@ void adjoint_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geom
   const AveragePoolKernel& kernel = kernel_for(g.dtype());
   if (geometry.channels_last) {
     const int64_t rows = geometry.images * shape.axis[0].in * shape.axis[1].in;
+    PoolShape written = shape;
+    written.streams = streams_to(out, shape.channels);
     const int64_t row = shape.axis[2].in * shape.channels;
     parallel_ranges(rows, pool_grain(rows, 2 * row), [&](int64_t begin, int64_t end) {
-      kernel.backward_last(g.address(), out.address(), shape, begin, end);
+      kernel.backward_last(g.address(), out.address(), written, begin, end);
     });
     return;
   }

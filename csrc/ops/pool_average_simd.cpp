@@ -269,12 +269,13 @@ void gradient_rows(const void* gradient, void* target, const PoolShape& shape, i
             }
           }
         for (int v = 0; v < kVectors; ++v) {
-          fetch_ahead(out + c + v * kCount);
-          put<T, A, kCount>(out + c + v * kCount, sum[v]);
+          if (!shape.streams) fetch_ahead(out + c + v * kCount);
+          put<T, A, kCount>(out + c + v * kCount, sum[v], shape.streams);
         }
       });
     }
   }
+  finish_streams(shape.streams);
 }
 
 template <class T>

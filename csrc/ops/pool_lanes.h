@@ -80,6 +80,26 @@ SAMARA_FUNCTION void put(T* p, const Vector<L, kCount>& v) {
   }
 }
 
+// Past the cache where that is asked for and possible; `finish_streams` ends it.
+template <class T, class L, int kCount>
+SAMARA_FUNCTION void put(T* p, const Vector<L, kCount>& v, [[maybe_unused]] bool streams) {
+#if defined(__AVX512F__)
+  if constexpr (__is_same(T, L) && sizeof(v) == 64) {
+    if (streams) return _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+  }
+#elif defined(__AVX2__)
+  if constexpr (__is_same(T, L) && sizeof(v) == 32) {
+    if (streams) return _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+  }
+#endif
+  put<T, L, kCount>(p, v);
+}
+SAMARA_FUNCTION void finish_streams([[maybe_unused]] bool streams) {
+#if defined(__AVX2__)
+  if (streams) _mm_sfence();
+#endif
+}
+
 // v[r][i] to p[i * kStride + r].
 template <class T, class L, int kCount, int kStride>
 SAMARA_FUNCTION void put_classes(T* p, const Vector<L, kCount> (&v)[kStride]) {

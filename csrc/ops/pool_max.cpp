@@ -172,9 +172,11 @@ void scatter_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geom
   const int kind = position_kind(positions);
   if (geometry.channels_last) {
     const int64_t rows = geometry.images * shape.axis[0].in * shape.axis[1].in;
+    PoolShape written = shape;
+    written.streams = streams_to(out, shape.channels);
     const int64_t row = shape.axis[2].in * shape.channels;
     parallel_ranges(rows, pool_grain(rows, 2 * row), [&](int64_t begin, int64_t end) {
-      kernel.backward_last[kind](g.address(), positions.address(), out.address(), shape, begin,
+      kernel.backward_last[kind](g.address(), positions.address(), out.address(), written, begin,
                                  end);
     });
     return;

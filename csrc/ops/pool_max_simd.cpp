@@ -370,12 +370,13 @@ void backward_last(const void* gradient, const void* where, void* target, const 
           }
         });
         for (int v = 0; v < kVectors; ++v) {
-          fetch_ahead(out + c + v * kCount);
-          put<T, L, kCount>(out + c + v * kCount, sum[v]);
+          if (!shape.streams) fetch_ahead(out + c + v * kCount);
+          put<T, L, kCount>(out + c + v * kCount, sum[v], shape.streams);
         }
       });
     }
   }
+  finish_streams(shape.streams);
 }
 
 template <class T>

@@ -431,3 +431,20 @@ def test_the_same_bits_for_any_number_of_threads():
         for a, b, c in zip(one, two, three, strict=True):
             np.testing.assert_array_equal(a, b)
             np.testing.assert_array_equal(a, c)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_gradients_larger_than_a_cache(order):
+    """Such a gradient is written past the cache."""
+    x = ORDERS[order](rng.permutation(16 * 512 * 520).reshape(1, 16, 512, 520).astype(np.float32))
+    source = leaf(x)
+    y = samara.max_pool2d(source, 2)
+    y.backward(y.detach())
+    split = x.reshape(1, 16, 256, 2, 260, 2)
+    top = split.max(axis=(3, 5), keepdims=True)
+    np.testing.assert_array_equal(
+        source.grad.numpy(), np.where(split == top, top, 0).reshape(x.shape)
+    )
+    source.grad = None
+    samara.avg_pool2d(source, 2).backward(samara.ones(1, 16, 256, 260))
+    assert source.grad.numpy().min() == source.grad.numpy().max() == 0.25
