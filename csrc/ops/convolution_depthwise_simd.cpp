@@ -52,12 +52,24 @@ template <int count>
   }
 }
 
+struct Channels {
+  int64_t begin, end;
+};
+
+template <int count>
+int64_t blocks(const DepthwiseRun& run, Channels channels, int64_t first) {
+  for (; first + count <= run.count; first += count)
+    for (int64_t c = channels.begin; c < channels.end; c += lanes) block<count>(run, first, c);
+  return first;
+}
+
+// So many channels together that memory is read in order, and so few that what neighbouring pixels
+// share is still in the first-level cache.
 void depthwise_run(const DepthwiseRun& run) {
-  for (int64_t c = 0; c < run.channels; c += lanes) {
-    int64_t i = 0;
-    for (; i + pixels <= run.count; i += pixels) block<pixels>(run, i, c);
-    for (; i + 4 <= run.count; i += 4) block<4>(run, i, c);
-    for (; i < run.count; ++i) block<1>(run, i, c);
+  const int64_t together = run.tap_count <= 9 ? 256 : 64;
+  for (int64_t c = 0; c < run.channels; c += together) {
+    const Channels channels{c, c + together < run.channels ? c + together : run.channels};
+    blocks<1>(run, channels, blocks<4>(run, channels, blocks<pixels>(run, channels, 0)));
   }
 }
 
