@@ -21,6 +21,7 @@ GROUPS = (
     "image_models",
     "language_models",
     "sweep",
+    "sequence_models",
     "contention",
     "footprint",
 )
