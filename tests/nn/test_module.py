@@ -454,3 +454,63 @@ def test_dotted_keys_of_a_dict_are_refused_where_they_would_become_names():
         list(model.named_modules())
     model.table = {"a.b": "text"}
     assert names(model) == []
+
+
+def test_backward_hooks_see_and_replace_gradients():
+    weight = np.array([[1.0, 2.0], [3.0, 4.0]])
+    layer = nn.Linear(2, 2, bias=False, dtype=samara.float64)
+    layer.load_state_dict({"weight": weight})
+    seen = []
+    layer.register_full_backward_pre_hook(lambda m, grad_output: (grad_output[0] * 2,))
+    handle = layer.register_full_backward_hook(
+        lambda m, grad_input, grad_output: seen.append((grad_input, grad_output))
+    )
+    other = layer.register_full_backward_hook(lambda m, grad_input, _: (grad_input[0] * 10,))
+    x = samara.tensor([[1.0, -1.0]], dtype=samara.float64, requires_grad=True)
+    layer(x).sum().backward()
+    ((grad_input,), (grad_output,)) = seen[0]
+    np.testing.assert_array_equal(grad_output.numpy(), [[2.0, 2.0]])
+    np.testing.assert_array_equal(grad_input.numpy(), 2 * weight.sum(axis=0)[None])
+    np.testing.assert_array_equal(x.grad.numpy(), 20 * weight.sum(axis=0)[None])
+    np.testing.assert_array_equal(layer.weight.grad.numpy(), [[2.0, -2.0], [2.0, -2.0]])
+    other.remove()
+    layer(x.detach()).sum().backward()  # no input in the graph: the hook still sees the output's
+    assert seen[1][0] == (None,)
+    handle.remove()
+    layer(x).sum().backward()
+    assert len(seen) == 2
+
+
+def test_backward_hooks_of_several_inputs_and_outputs():
+    class Two(nn.Module):
+        def forward(self, a, b, factor):
+            return a * b, a * factor
+
+    module = Two()
+    seen = []
+    module.register_full_backward_hook(lambda m, into, out: seen.append((into, out)))
+    a, b = (samara.tensor([v], requires_grad=True) for v in (2.0, 3.0))
+    product, scaled = module(a, b, 5.0)
+    (product + scaled).sum().backward()
+    into, out = seen[0]
+    assert [g if g is None else g.item() for g in into] == [8.0, 2.0, None]
+    assert [g.item() for g in out] == [1.0, 1.0]
+
+
+def test_sub_modules_are_exchanged_by_path():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    new = nn.Tanh()
+    model.set_submodule("1.0", new)
+    assert model[1][0] is new
+    with pytest.raises(ArgumentError, match="Expected a Module"):
+        model.set_submodule("1.0", samara.tanh)
+    with pytest.raises(AttributeError, match="nothing at '2'"):
+        model.set_submodule("2", new)
+
+
+def test_type_to_empty_and_share_memory():
+    model = nn.BatchNorm1d(2)
+    assert model.share_memory() is model
+    assert model.type(samara.float64).weight.dtype == samara.float64
+    assert model.num_batches_tracked.dtype == samara.float64
+    assert model.to_empty(device="cpu").weight.shape == (2,)

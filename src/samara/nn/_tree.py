@@ -20,6 +20,8 @@ INTERNAL = frozenset(
         "_serial",
         "_forward_hooks",
         "_forward_pre_hooks",
+        "_backward_hooks",
+        "_backward_pre_hooks",
         "_settled",
         "_ready",
         "_plan",

@@ -13,7 +13,7 @@ from samara.autograd import no_grad
 from samara.dtypes import DType
 from samara.errors import ArgumentError, SamaraError, ShapeError
 from samara.nn import _pending, _tree
-from samara.nn.hooks import RemovableHandle
+from samara.nn.hooks import BackwardHooks, RemovableHandle
 from samara.nn.parameter import Buffer, Initializer, Parameter, UninitializedParameter
 from samara.tensor import Tensor, asarray
 
@@ -61,6 +61,8 @@ class Module:
     _ready: bool = False  # settled, and no hooks: __call__ is forward
     _forward_hooks: dict[int, tuple[Callable[..., Any], bool, bool]] | None = None
     _forward_pre_hooks: dict[int, tuple[Callable[..., Any], bool]] | None = None
+    _backward_hooks: dict[int, Callable[..., Any]] | None = None
+    _backward_pre_hooks: dict[int, Callable[..., Any]] | None = None
 
     def __init__(self) -> None:
         attributes = self.__dict__
@@ -91,7 +93,8 @@ class Module:
         if not self._settled:
             self._infer_sizes(*args, **kwargs)
             self._settle()
-        if self._forward_hooks or self._forward_pre_hooks:
+        backward = self._backward_hooks or self._backward_pre_hooks
+        if self._forward_hooks or self._forward_pre_hooks or backward:
             return self._call_with_hooks(args, kwargs)
         if self._settled:
             self.__dict__["_ready"] = True
@@ -110,6 +113,12 @@ class Module:
         hooks = list((self._forward_hooks or {}).values())
         called = 0
         output = None
+        backward = None
+        if self._backward_hooks or self._backward_pre_hooks:
+            backward = BackwardHooks(
+                self, self._backward_pre_hooks or {}, self._backward_hooks or {}
+            )
+            args = backward.inputs(args)
         try:
             output = self.forward(*args, **kwargs)
             for hook, with_kwargs, _ in hooks:
@@ -128,7 +137,7 @@ class Module:
                         else hook(self, args, output)
                     )
             raise
-        return output
+        return output if backward is None else backward.outputs(output)
 
     def _locate(self, error: SamaraError) -> None:
         """Name the module that an error comes from; each caller on the way out adds its part."""
@@ -167,6 +176,24 @@ class Module:
         if hooks is None:
             hooks = self.__dict__["_forward_pre_hooks"] = {}
         return self._add_hook(hooks, (hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, grad_input, grad_output)` when both are known in backward.
+
+        grad_input has one entry per positional argument, None where there is no gradient; what the
+        hook returns replaces it.
+        """
+        hooks = self.__dict__.setdefault("_backward_hooks", {})
+        return self._add_hook(hooks, hook, prepend)
+
+    def register_full_backward_pre_hook(
+        self, hook: Callable[..., Any], prepend: bool = False
+    ) -> RemovableHandle:
+        """Call `hook(module, grad_output)` before; what it returns replaces grad_output."""
+        hooks = self.__dict__.setdefault("_backward_pre_hooks", {})
+        return self._add_hook(hooks, hook, prepend)
 
     def _add_hook(self, hooks: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
         handle = RemovableHandle(hooks)
@@ -436,6 +463,23 @@ class Module:
                 return module
         raise self._unknown_path(target, [n for n, _ in self.named_modules(remove_duplicate=False)])
 
+    def set_submodule(self, target: str, module: Module) -> None:
+        """Put another module at a path such as "layers.0"."""
+        if not isinstance(module, Module):
+            raise ArgumentError(
+                f"set_submodule({target!r}): received {type(module).__name__}. Expected a Module. "
+                "Fix: pass an instance of nn.Module."
+            )
+        self.get_submodule(target)
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        entries = parent.__dict__.get("_entries")
+        if entries and name in entries:
+            entries[name] = module
+            _pending.link(parent, module)
+        else:
+            setattr(parent, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path such as "layers.0.weight"."""
         found = dict(self.named_parameters(remove_duplicate=False))
@@ -551,6 +595,19 @@ class Module:
     def bfloat16(self: M) -> M:
         """Cast floating-point values to bfloat16."""
         return self.to(_core.bfloat16)
+
+    def type(self: M, dst_type: DType) -> M:
+        """Cast all parameters and buffers to a dtype, integers too."""
+        return self._apply(lambda tensor: tensor.to(dst_type))
+
+    def to_empty(self: M, *, device: Any, recurse: bool = True) -> M:
+        """Move to a device without the values."""
+        del recurse
+        return self._apply(lambda tensor: samara.empty_like(tensor, device=device))
+
+    def share_memory(self: M) -> M:
+        """Nothing to do: threads share memory, and forked processes copy it."""
+        return self
 
     def cpu(self: M) -> M:
         """Move to the CPU."""
