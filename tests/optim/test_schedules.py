@@ -34,7 +34,42 @@ def restarts(t):
     return 0.1 + (BASE - 0.1) * (1 + math.cos(math.pi * (t - start) / length)) / 2
 
 
+def cyclic(t, scale=lambda cycle: 1.0):
+    """Up in 3 steps, down in 2, between 0.1 and 0.5."""
+    cycle, place = 1 + t // 5, t % 5
+    height = place / 3 if place <= 3 else (5 - place) / 2
+    return 0.1 + 0.4 * height * scale(cycle)
+
+
 CLOSED_FORMS = {
+    "MultiplicativeLR": (
+        lambda o: L.MultiplicativeLR(o, lambda t: t / (t + 1)),
+        lambda t: BASE / (t + 1),
+    ),
+    "CyclicLR": (
+        lambda o: L.CyclicLR(o, 0.1, 0.5, 3, 2, cycle_momentum=False),
+        cyclic,
+    ),
+    "CyclicLR triangular2": (
+        lambda o: L.CyclicLR(o, 0.1, 0.5, 3, 2, "triangular2", cycle_momentum=False),
+        lambda t: cyclic(t, lambda cycle: 0.5 ** (cycle - 1)),
+    ),
+    "CyclicLR exp_range": (
+        lambda o: L.CyclicLR(o, 0.1, 0.5, 3, 2, "exp_range", 0.9, cycle_momentum=False),
+        lambda t: cyclic(t, lambda cycle: 0.9**t),
+    ),
+    "SWALR": (
+        lambda o: samara.optim.swa_utils.SWALR(o, 0.25, 4, "linear"),
+        lambda t: BASE + (0.25 - BASE) * min(t / 4, 1.0),
+    ),
+    "SWALR cos": (
+        lambda o: samara.optim.swa_utils.SWALR(o, 0.25, 4),
+        lambda t: BASE + (0.25 - BASE) * (1 - math.cos(math.pi * min(t / 4, 1.0))) / 2,
+    ),
+    "ChainedScheduler": (
+        lambda o: L.ChainedScheduler([L.ExponentialLR(o, 0.9), L.StepLR(o, 3, 0.5)]),
+        lambda t: BASE * 0.9**t * 0.5 ** (t // 3),
+    ),
     "StepLR": (lambda o: L.StepLR(o, 3, 0.5), lambda t: BASE * 0.5 ** (t // 3)),
     "MultiStepLR": (
         lambda o: L.MultiStepLR(o, [7, 2, 2]),
@@ -299,3 +334,22 @@ def test_clip_grad_value():
         optim.clip_grad_value_(parameters, -1.0)
     with pytest.raises(ArgumentError, match="max_norm"):
         optim.clip_grad_norm_(parameters, -1.0)
+
+
+def test_cyclic_momentum_goes_the_other_way():
+    optimizer = samara.optim.SGD([samara.zeros(1, requires_grad=True)], lr=0.3, momentum=0.5)
+    schedule = L.CyclicLR(optimizer, 0.1, 0.5, 3, 2)
+    for t in range(12):
+        height = (cyclic(t) - 0.1) / 0.4
+        assert optimizer.param_groups[0]["momentum"] == pytest.approx(0.9 - 0.1 * height)
+        schedule.step()
+    with pytest.raises(ArgumentError, match="no momentum"):
+        L.CyclicLR(samara.optim.Adagrad([samara.zeros(1, requires_grad=True)]), 0.1, 0.5)
+
+
+def test_chained_schedules_share_an_optimizer():
+    one, two = (samara.optim.SGD([samara.zeros(1, requires_grad=True)], lr=1.0) for _ in range(2))
+    with pytest.raises(ArgumentError, match="of one optimizer"):
+        L.ChainedScheduler([L.StepLR(one, 1), L.StepLR(two, 1)])
+    with pytest.raises(ArgumentError, match="0 schedules"):
+        L.ChainedScheduler([])
