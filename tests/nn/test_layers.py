@@ -287,3 +287,17 @@ def test_layers_work_in_other_dtypes():
 def test_zero_dimensional_input_is_refused_with_words():
     with pytest.raises(SamaraError):
         nn.Linear(out_features=3)(samara.tensor(1.0))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: nn.Embedding(3, 2, sparse=True),
+        lambda: nn.EmbeddingBag(3, 2, sparse=True),
+        lambda: nn.functional.embedding(samara.tensor([0]), samara.eye(2), sparse=True),
+        lambda: nn.functional.embedding_bag(samara.tensor([[0]]), samara.eye(2), sparse=True),
+    ],
+)
+def test_sparse_gradients_are_refused_by_name(call):
+    with pytest.raises(NotImplementedError, match="sparse=True is not there"):
+        call()

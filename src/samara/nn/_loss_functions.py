@@ -442,6 +442,15 @@ def _shares(ids: Tensor, rows: int, dtype: Any) -> Tensor:
     return 1.0 / counts[ids].to(dtype)
 
 
+def refuse_sparse(place: str, sparse: bool) -> None:
+    """NotImplementedError for gradients that hold some rows only."""
+    if sparse:
+        raise NotImplementedError(
+            f"{place}: sparse=True is not there. Expected sparse=False, for dense gradients. "
+            "Fix: leave it out."
+        )
+
+
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -455,8 +464,9 @@ def embedding(
 
     The row padding_idx gets no gradient. With max_norm the rows that are looked up are first
     scaled down to that norm, in the weight itself. scale_grad_by_freq divides a row's gradient by
-    its number of occurrences. Gradients are dense also with `sparse`.
+    its number of occurrences. Raises NotImplementedError for `sparse`.
     """
+    refuse_sparse("embedding", sparse)
     if max_norm is not None:
         _renormalize(weight, input, max_norm, norm_type)
     found: Tensor = samara.embedding(input, weight, padding_idx)
@@ -517,12 +527,14 @@ def embedding_bag(
     `input: [B, N]`, or `[N]` with the start of each bag in `offsets: [B]` -> `[B, D]`; an empty bag
     gives 0. The ids padding_idx count for nothing. per_sample_weights multiply rows of a sum.
 
-    Raises ArgumentError for an unknown mode, or for weights with another mode than "sum".
+    Raises ArgumentError for an unknown mode, or for weights with another mode than "sum",
+    NotImplementedError for `sparse`.
 
     >>> import samara
     >>> embedding_bag(samara.tensor([[0, 2]]), samara.eye(3), mode="sum").tolist()
     [[1.0, 0.0, 1.0]]
     """
+    refuse_sparse("embedding_bag", sparse)
     choose("embedding_bag: mode", mode, dict.fromkeys(("sum", "mean", "max")))
     if per_sample_weights is not None and mode != "sum":
         raise ArgumentError(

@@ -9,6 +9,7 @@ from samara.errors import ArgumentError, ShapeError
 from samara.lookup import choose
 from samara.nn import functional as F
 from samara.nn import init as _init
+from samara.nn._loss_functions import refuse_sparse
 from samara.nn.linear import check_size
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
@@ -22,8 +23,8 @@ class Embedding(Module):
 
     `ids: [*] int` -> `[*, embedding_dim]`. The row `padding_idx` starts at zero and gets no
     gradient. With `max_norm` rows are scaled down to that norm, in the table, before they are
-    looked up; `scale_grad_by_freq` divides a row's gradient by its number of occurrences. `sparse`
-    is accepted, gradients are dense. Raises IndexOutOfRangeError for an id outside of the table.
+    looked up; `scale_grad_by_freq` divides a row's gradient by its number of occurrences. Raises
+    IndexOutOfRangeError for an id outside of the table, NotImplementedError for `sparse`.
 
     >>> import samara
     >>> Embedding(10, 3)(samara.tensor([[1, 2], [3, 4]])).shape
@@ -47,6 +48,7 @@ class Embedding(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        refuse_sparse(type(self).__name__, sparse)
         self.max_norm = max_norm
         self.norm_type = norm_type
         self.scale_grad_by_freq = scale_grad_by_freq
@@ -145,7 +147,7 @@ class EmbeddingBag(Module):
 
     `ids: [B, N]`, or `[N]` with the start of each bag in `offsets: [B]` -> `[B, embedding_dim]`; an
     empty bag gives 0. Ids `padding_idx` count for nothing. Raises ArgumentError for an unknown
-    mode.
+    mode, NotImplementedError for `sparse`.
 
     >>> import samara
     >>> EmbeddingBag(10, 3)(samara.tensor([1, 2, 4]), samara.tensor([0, 2])).shape
@@ -170,6 +172,7 @@ class EmbeddingBag(Module):
         dtype: Any = None,
     ) -> None:
         super().__init__()
+        refuse_sparse("EmbeddingBag", sparse)
         choose("EmbeddingBag: mode", mode, dict.fromkeys(("sum", "mean", "max")))
         self.num_embeddings = check_size("EmbeddingBag", "num_embeddings", num_embeddings)
         self.embedding_dim = check_size("EmbeddingBag", "embedding_dim", embedding_dim)
