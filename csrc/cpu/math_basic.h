@@ -45,6 +45,18 @@ SAMARA_FUNCTION double round(double x) { return __builtin_rint(x); }
 // The remainder with the sign of x, and the one nearest to zero.
 SAMARA_FUNCTION float fmod(float x, float y) { return __builtin_fmodf(x, y); }
 SAMARA_FUNCTION double fmod(double x, double y) { return __builtin_fmod(x, y); }
+// The same where the quotient is below 2^22, in a form that can be vectorised: the quotient's error
+// is one at most, and the product is exact.
+SAMARA_FUNCTION bool has_moderate_quotient(float x, float y) {
+  return (__builtin_fabsf(x) < __builtin_fabsf(y) * 0x1p22f) & (__builtin_fabsf(y) < 0x1p127f);
+}
+SAMARA_FUNCTION float fmod_moderate(float x, float y) {
+  const double a = x, b = y;
+  const double rest = a - __builtin_trunc(a / b) * b;
+  const double other = rest + (a < 0 ? -__builtin_fabs(b) : __builtin_fabs(b));
+  const bool beyond = (rest < 0) != (a < 0) && rest != 0;
+  return __builtin_copysignf(static_cast<float>(beyond ? other : rest), x);
+}
 SAMARA_FUNCTION float remainder(float x, float y) { return __builtin_remainderf(x, y); }
 SAMARA_FUNCTION double remainder(double x, double y) { return __builtin_remainder(x, y); }
 

@@ -187,16 +187,24 @@ struct FloorDivide : Binary {
       const T quotient = T(a / b);
       return T(quotient - ((a % b != 0) && ((a < T(0)) != (b < T(0)))));
     } else {
-      // As Python does it: exact remainder first, so that the quotient cannot be one off.
-      const T rest = math::fmod(a, b);
-      const T shifted = (rest != T(0) && ((b < T(0)) != (rest < T(0)))) ? T(1) : T(0);
-      const T exact = (a - rest) / b - shifted;
-      const T nearest = math::floor(exact);
-      const T rounded = exact - nearest > T(0.5) ? nearest + T(1) : nearest;
-      const T zero = math::copysign(T(0), a / b);
-      const T result = exact != T(0) ? rounded : zero;
-      return b == T(0) ? a / b : result;
+      return quotient(a, b, math::fmod(a, b));
     }
+  }
+  SAMARA_FUNCTION float forward_moderate(float a, float b) {
+    return quotient(a, b, math::fmod_moderate(a, b));
+  }
+
+ private:
+  // As Python does it: exact remainder first, so that the quotient cannot be one off.
+  template <class T>
+  SAMARA_FUNCTION T quotient(T a, T b, T rest) {
+    const T shifted = (rest != T(0) && ((b < T(0)) != (rest < T(0)))) ? T(1) : T(0);
+    const T exact = (a - rest) / b - shifted;
+    const T nearest = math::floor(exact);
+    const T rounded = exact - nearest > T(0.5) ? nearest + T(1) : nearest;
+    const T zero = math::copysign(T(0), a / b);
+    const T result = exact != T(0) ? rounded : zero;
+    return b == T(0) ? a / b : result;
   }
 };
 // The sign of the divisor, as Python's %. Integers: remainder by zero gives 0.
@@ -213,10 +221,11 @@ struct Remainder : Binary {
       const T rest = T(a % b);
       return T(rest != 0 && ((rest < T(0)) != (b < T(0))) ? T(rest + b) : rest);
     } else {
-      const T rest = math::fmod(a, b);
-      const T wrapped = (rest < T(0)) != (b < T(0)) ? rest + b : rest;
-      return rest != T(0) ? wrapped : math::copysign(rest, b);
+      return wrapped(math::fmod(a, b), b);
     }
+  }
+  SAMARA_FUNCTION float forward_moderate(float a, float b) {
+    return wrapped(math::fmod_moderate(a, b), b);
   }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T, T, T) {
@@ -225,6 +234,13 @@ struct Remainder : Binary {
   template <class T>
   SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
     return -g * math::floor(a / b);
+  }
+
+ private:
+  template <class T>
+  SAMARA_FUNCTION T wrapped(T rest, T b) {
+    const T moved = (rest < T(0)) != (b < T(0)) ? rest + b : rest;
+    return rest != T(0) ? moved : math::copysign(rest, b);
   }
 };
 // The sign of the dividend, as C's fmod.
@@ -243,6 +259,7 @@ struct Fmod : Binary {
       return math::fmod(a, b);
     }
   }
+  SAMARA_FUNCTION float forward_moderate(float a, float b) { return math::fmod_moderate(a, b); }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T, T, T) {
     return g;

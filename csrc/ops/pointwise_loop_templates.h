@@ -81,6 +81,28 @@ void unary_backward(char* const* pointers, const int64_t* strides, int64_t n, co
                       at<T>(pointers[3], strides[3], i), parameters.values);
 }
 
+// Functors that are far cheaper for pairs of which the quotient is not huge look at blocks of them.
+template <class F>
+SAMARA_FUNCTION void moderate_forward(float* result, const float* a, int64_t a_step, const float* b,
+                                      int64_t b_step, int64_t n) {
+  constexpr int64_t block = 256;
+  float x[block], y[block];
+  for (int64_t begin = 0; begin < n; begin += block) {
+    const int64_t count = n - begin < block ? n - begin : block;
+    for (int64_t i = 0; i < count; ++i) x[i] = a[(begin + i) * a_step];
+    for (int64_t i = 0; i < count; ++i) y[i] = b[(begin + i) * b_step];
+    int moderate = 1;
+    for (int64_t i = 0; i < count; ++i) moderate &= math::has_moderate_quotient(x[i], y[i]);
+    float* to = result + begin;
+    if (moderate) {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < count; ++i) to[i] = F::forward_moderate(x[i], y[i]);
+    } else {
+      for (int64_t i = 0; i < count; ++i) to[i] = F::forward(x[i], y[i]);
+    }
+  }
+}
+
 template <class F, class T, class R>
 void binary_forward(char* const* pointers, const int64_t* strides, int64_t n, const double*) {
   const int64_t size = sizeof(T);
@@ -88,6 +110,8 @@ void binary_forward(char* const* pointers, const int64_t* strides, int64_t n, co
     R* result = reinterpret_cast<R*>(pointers[0]);
     const T* a = reinterpret_cast<const T*>(pointers[1]);
     const T* b = reinterpret_cast<const T*>(pointers[2]);
+    if constexpr (__is_same(T, float) && requires { F::forward_moderate(0.0f, 0.0f); })
+      return moderate_forward<F>(result, a, strides[1] / size, b, strides[2] / size, n);
     if (strides[1] == size && strides[2] == size) {
 #pragma GCC ivdep
       for (int64_t i = 0; i < n; ++i) result[i] = F::forward(a[i], b[i]);
