@@ -288,7 +288,8 @@ void run_tile(const Gathering& g, const Tile& tile, const Ends& ends) {
                     0,
                     0,
                     ends.clamp.low,
-                    ends.clamp.high};
+                    ends.clamp.high,
+                    0};
   for (int64_t group = tile.first_panel; group < tile.last_panel; group += together) {
     const int64_t group_end = std::min(group + together, tile.last_panel);
     Cursor cursor(phase, tile.first_pixel);
@@ -305,6 +306,7 @@ void run_tile(const Gathering& g, const Tile& tile, const Ends& ends) {
         block.weights = tile.weights + j * size;
         block.bias = ends.bias + column;
         block.columns = static_cast<int>(std::min(kernels.panel, g.out_channels - column));
+        block.ahead = j == group ? block.rows * phase[2].in_step * g.pixel : 0;
         for (int i = 0; i < block.rows; ++i) {
           outputs[i] = begins[i] + column;
           if (ends.residual) residual[i] = ends.residual + (outputs[i] - ends.y);

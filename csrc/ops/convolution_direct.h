@@ -24,6 +24,8 @@ struct DirectBlock {
   float* const* outputs;         // [rows]
   int rows, columns;             // how many of the panel's columns are written
   float low, high;               // what bounds y
+  // Where the inputs of the next block are expected, behind these; 0: they are in the cache.
+  std::int64_t ahead;
 };
 
 // Pixels whose products are added: a and b advance by their steps.

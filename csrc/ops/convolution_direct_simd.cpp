@@ -63,7 +63,7 @@ typedef float Unaligned
   }
 }
 
-template <int rows>
+template <int rows, bool fetches>
 [[gnu::noinline]] void rows_block(const DirectBlock& block) {
   Vector low[rows], high[rows];
 #pragma GCC unroll 16
@@ -73,20 +73,32 @@ template <int rows>
   }
   const float* const* inputs = block.inputs;
   const float* weights = block.weights;
-  const int64_t channels = block.channels;
+  const int64_t channels = block.channels, ahead = block.ahead;
   for (int64_t t = 0; t < block.taps; ++t, inputs += rows) {
     const float* a[rows];
 #pragma GCC unroll 16
     for (int i = 0; i < rows; ++i) a[i] = inputs[i];
-    for (int64_t c = 0; c < channels; ++c, weights += panel) {
+    const auto add = [&](int64_t c) __attribute__((always_inline)) {
       const Vector w0 = load(weights), w1 = load(weights + lanes);
+      weights += panel;
 #pragma GCC unroll 16
       for (int i = 0; i < rows; ++i) {
         const float x = a[i][c];
         low[i] += x * w0;
         high[i] += x * w1;
       }
+    };
+    int64_t c = 0;
+    if constexpr (fetches) {
+      // So many streams at once are more than the processor foresees.
+      constexpr int line = 16;
+      while (c + line <= channels) {
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; ++i) __builtin_prefetch(a[i] + c + ahead);
+        for (const int64_t end = c + line; c < end; ++c) add(c);
+      }
     }
+    for (; c < channels; ++c) add(c);
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) finish(block, i, low[i], high[i]);
@@ -125,8 +137,9 @@ template <int rows, int vectors>
 template <int... rows>
 void choose_rows(const DirectBlock& block, std::integer_sequence<int, rows...>) {
   using Function = void (*)(const DirectBlock&);
-  static constexpr Function by_rows[] = {rows_block<rows + 1>...};
-  by_rows[block.rows - 1](block);
+  static constexpr Function by_rows[2][most_rows] = {{rows_block<rows + 1, false>...},
+                                                     {rows_block<rows + 1, true>...}};
+  by_rows[block.ahead != 0][block.rows - 1](block);
 }
 void run_block(const DirectBlock& block) {
   choose_rows(block, std::make_integer_sequence<int, most_rows>{});

@@ -268,6 +268,13 @@ void through_float(Function function, TensorSpan outputs, TensorSpan inputs,
 
 bool is_strided(const ConvolutionShape& s) { return s.stride != Sizes3{1, 1, 1}; }
 
+// Kernels of one place whose sums run over many channels, with weights that stay in the cache: the
+// register blocks read the pixels where they lie, and the matrix product packs them.
+bool has_long_runs(const ConvolutionShape& s, int64_t channels) {
+  return s.groups == 1 && s.kernel_size() == 1 && channels >= 256 &&
+         s.weight_elements() <= int64_t{1} << 19;
+}
+
 bool has_few_channels(const ConvolutionShape& s) { return s.groups == 1 && s.in_channels < 16; }
 
 Tensor optional(TensorSpan inputs, size_t i) { return i < inputs.size() ? inputs[i] : Tensor(); }
@@ -282,6 +289,10 @@ void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAtt
   const Clamp& clamp = a.clamp;
   if ((clamp.is_relu() || !clamp.any()) &&
       WinogradPath{a.shape}.forward(x, weight, bias, residual, clamp.is_relu(), y))
+    return;
+  const bool strided_product = a.shape.kernel_size() == 1 && is_strided(a.shape);
+  if ((strided_product || has_long_runs(a.shape, a.shape.in_channels)) &&
+      DirectPath{a.shape}.forward(x, weight, bias, residual, clamp, y))
     return;
   if (!residual && !clamp.any() && ProductPath{a.shape}.forward(x, weight, bias, y)) return;
   if (DepthwisePath{a.shape}.forward(x, weight, bias, residual, clamp, y)) return;
@@ -343,6 +354,9 @@ void convolution_input_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
   const Tensor &g = inputs[0], &weight = inputs[1], &dx = outputs[0];
   const Tensor bias = inputs.size() > 2 && inputs[2] ? contiguous(inputs[2]) : Tensor();
   if (WinogradPath{a.shape}.input_gradient(g, weight, bias, dx)) return;
+  if (!is_strided(a.shape) && has_long_runs(a.shape, a.shape.out_channels) &&
+      DirectPath{a.shape}.input_gradient(g, weight, bias, dx))
+    return;
   if (!bias && ProductPath{a.shape}.input_gradient(g, weight, dx)) return;
   if (DepthwisePath{a.shape}.input_gradient(g, weight, bias, dx)) return;
   if (is_strided(a.shape) && !has_few_channels(a.shape) &&

@@ -29,6 +29,7 @@ SHAPES: dict[str, tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = {
     "3x3 unpadded": ((2, 20, 17, 19), (33, 20, 3, 3), {}),
     "3x3 few pixels": ((2, 96, 7, 7), (128, 96, 3, 3), {"padding": 1}),
     "1x1": ((3, 40, 14, 13), (56, 40, 1, 1), {}),
+    "1x1 many channels": ((2, 320, 9, 8), (272, 320, 1, 1), {}),
     "1x1 strided": ((3, 32, 15, 14), (24, 32, 1, 1), {"stride": (2, 3)}),
     "1x1 padded": ((2, 16, 9, 9), (16, 16, 1, 1), {"padding": 2}),
     "3x3 strided": ((3, 32, 29, 30), (48, 32, 3, 3), {"stride": 2, "padding": 1}),
