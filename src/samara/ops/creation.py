@@ -467,11 +467,12 @@ triu = operation(
 
 
 @composite(
-    "meshgrid(*arrays, indexing: str = 'xy')",
+    "meshgrid(*arrays, indexing: str? = None)",
     doc="""Coordinates of a grid: one tensor per axis, each of the grid's full shape; views.
 
     arrays: n of [n_i] -> a tuple of n tensors [n_0, ..., n_(n-1)] with indexing="ij"; with "xy" the
-    first two axes are exchanged.
+    first two axes are exchanged. "xy" is the default; for one list of arrays, PyTorch's form, it is
+    "ij" as there.
 
     Raises ShapeError when an array is not 1-D, ArgumentError for another indexing.
     Source: Python array API standard 2025.12, `meshgrid`.
@@ -479,13 +480,18 @@ triu = operation(
     >>> [x.tolist() for x in samara.meshgrid(samara.arange(2), samara.arange(2))]
     [[[0, 1], [0, 1]], [[0, 0], [1, 1]]]
     """,
-    ref=lambda *arrays, indexing="xy": tuple(np.meshgrid(*arrays, indexing=indexing)),
+    ref=lambda *arrays, indexing="xy": tuple(
+        np.meshgrid(*arrays[0], indexing="ij")
+        if isinstance(arrays[0], list)
+        else np.meshgrid(*arrays, indexing=indexing)
+    ),
     dtypes=ALL,
     ulp=0,
     samples=lambda rng: [
         Sample(rng.normal(size=2), rng.normal(size=3)),
         Sample(rng.normal(size=2), rng.normal(size=3), rng.normal(size=4), indexing="ij"),
         Sample(rng.normal(size=3)),
+        Sample([rng.normal(size=2), rng.normal(size=3)]),
         Sample(rng.normal(size=0), rng.normal(size=3)),
         Sample(rng.normal(size=1), rng.normal(size=())),
     ],
@@ -495,7 +501,10 @@ triu = operation(
     ],
     methods=(),
 )
-def meshgrid(*arrays: Tensor, indexing: str = "xy") -> tuple[Tensor, ...]:
+def meshgrid(*arrays: Any, indexing: str | None = None) -> tuple[Tensor, ...]:
+    listed = len(arrays) == 1 and isinstance(arrays[0], (list, tuple))
+    arrays = tuple(arrays[0]) if listed else arrays
+    indexing = indexing or ("ij" if listed else "xy")
     if indexing not in ("xy", "ij"):
         raise ArgumentError(
             f"meshgrid: indexing={indexing!r} given. Expected 'xy' or 'ij'. Fix: pass one of them."

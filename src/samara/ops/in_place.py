@@ -16,7 +16,7 @@ from samara.ops.manipulation import expand_dims, squeeze_dim, transpose
 from samara.ops.memory import as_strided
 from samara.ops.parts import t
 from samara.ops.random_ops import randint, uniform
-from samara.ops.record import METHODS, plain
+from samara.ops.record import METHODS, plain, readable
 from samara.ops.selection import copy_
 from samara.random import Key
 from samara.tensor import Tensor
@@ -114,7 +114,7 @@ def detach(x: Tensor) -> Tensor:
 
 def _writing(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def write(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return copy_(x, function(x, *args, **kwargs))  # type: ignore[no-any-return]
+        return copy_(x, function(readable(x), *args, **kwargs))  # type: ignore[no-any-return]
 
     write.__name__ = write.__qualname__ = f"{name}_"
     write.__module__ = "samara"

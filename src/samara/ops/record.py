@@ -257,6 +257,12 @@ def _writing(form: Function) -> Function:
     return write
 
 
+def readable(x: Any) -> Any:
+    """A copy of a tensor in a graph that is about to be written: backward may read what it was."""
+    recorded = isinstance(x, _core.Tensor) and x.requires_grad and _core.grad_enabled()
+    return _clone(x) if recorded else x
+
+
 def plain(*methods: str) -> Callable[[Function], Function]:
     """Makes a function without a record public, also as the given methods."""
 
@@ -291,6 +297,7 @@ _SPELLINGS = (
     ("rcond", "rtol"),
     ("shifts", "shift"),
     ("reps", "repetitions"),
+    ("dims", "repetitions"),
     ("end", "stop"),
     ("steps", "num"),
     ("split_size", "size"),
@@ -301,6 +308,7 @@ _SPELLINGS = (
     ("size", "shape"),
 )
 _write = _core.Operation("copy_(x, value)", "copy", in_place=True)
+_clone = _core.Operation("clone(x)", "clone")
 
 
 def composite(
@@ -391,7 +399,7 @@ def composite(
 
 def _in_place_form(function: Function, name: str) -> Function:
     def write(x: Any, *args: Any, **kwargs: Any) -> Any:
-        return _write(x, function(x, *args, **kwargs))
+        return _write(x, function(readable(x), *args, **kwargs))
 
     write.__name__ = write.__qualname__ = f"{name}_"
     write.__module__ = "samara"

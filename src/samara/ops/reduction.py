@@ -310,6 +310,20 @@ def _torch_extremum(name: str, pair: Any, pairwise: str) -> Callable[..., Any]:
     return call
 
 
+def _of_two(pairwise: str) -> Callable[..., Any]:
+    """PyTorch's max(x, y) of two tensors."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = (*args, *kwargs.values())
+        if [isinstance(x, Tensor) for x in given] != [True, True]:
+            return NotImplemented
+        import samara.ops.arithmetic as arithmetic
+
+        return getattr(arithmetic, pairwise)(*given)
+
+    return call
+
+
 max = operation(
     "max(x, axis: ints? = None, keepdims: bool = False)",
     doc="""The largest element over `axis`; NaN if there is one. x: [*S] real -> [*S without axis].
@@ -332,6 +346,7 @@ max = operation(
     samples=_distinct_samples,
     errors=_empty_errors,
     dim_form=_torch_extremum("max", max_with_indices, "maximum"),
+    other_form=_of_two("maximum"),
 )
 min = operation(
     "min(x, axis: ints? = None, keepdims: bool = False)",
@@ -353,6 +368,7 @@ min = operation(
     samples=_distinct_samples,
     errors=_empty_errors,
     dim_form=_torch_extremum("min", min_with_indices, "minimum"),
+    other_form=_of_two("minimum"),
 )
 
 
@@ -536,7 +552,7 @@ def _deviation_ref(square_root: bool) -> Callable[..., Any]:
         center = np.mean(x, axis=axis, keepdims=True)
         total = np.sum((x - center) ** 2, axis=axis, keepdims=keepdims)
         with np.errstate(divide="ignore", invalid="ignore"):
-            variance = total / np.maximum(count - correction, 0.0)
+            variance = np.where(count > correction, total / (count - correction), np.nan)
         return np.sqrt(variance) if square_root else variance
 
     return ref
@@ -553,6 +569,7 @@ def _deviation_samples(rng: np.random.Generator) -> list[Sample]:
         Sample(x[:, :, ::2], axis=2, correction=0.5),
         Sample(rng.normal(size=(2, 150)) + 100.0, axis=1),
         Sample(np.zeros((0, 3)), axis=1),
+        Sample(np.array([[1.0, 2.0], [3.0, 3.0]]), axis=1, correction=2.0),
     ]
 
 
@@ -573,7 +590,7 @@ var = operation(
     x: [*S] float -> [*S without axis].
 
     correction=0 is the standard's default; with `dim=`, and as the method x.var(dim), it is 1 as in
-    PyTorch. The mean is taken first, in float64.
+    PyTorch. The mean is taken first, in float64. NaN where n <= correction.
 
     Source: Python array API standard 2025.12, `var`.
 

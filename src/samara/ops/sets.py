@@ -166,17 +166,41 @@ def unique_values(x: Tensor) -> Tensor:
     return _all(x, "unique_values").values  # type: ignore[no-any-return]
 
 
+def _unique_entries(x: Tensor, dim: int, inverse: bool, counts: bool) -> Any:
+    """The different entries along an axis, in lexicographic order; found on the host."""
+    from samara.ops.manipulation import _axis
+
+    at = _axis("unique", dim, x.ndim)
+    found = np.unique(
+        x.detach().numpy(force=True), return_inverse=True, return_counts=True, axis=at
+    )
+    wanted = (True, inverse, counts)
+    parts = tuple(
+        asarray(np.array(part), device=x.device)
+        for part, chosen in zip(found, wanted, strict=True)
+        if chosen
+    )
+    return parts if len(parts) > 1 else parts[0]
+
+
 @plain("unique")
 def unique(
-    x: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+    x: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
 ) -> Any:
     """The different elements in ascending order, with inverse_indices and counts if asked for.
 
-    x: [*S] real -> [n], or a tuple. Source: PyTorch, `torch.unique`.
+    x: [*S] -> [n], or with `dim` its different entries along that axis, in lexicographic order; a
+    tuple when more is asked for. Source: PyTorch, `torch.unique`.
 
     >>> samara.unique(samara.tensor([3, 1, 3])).tolist()
     [1, 3]
     """
+    if dim is not None and isinstance(x, Tensor):
+        return _unique_entries(x, dim, return_inverse, return_counts)
     found = _all(x, "unique")
     wanted = (True, False, return_inverse, return_counts)
     parts = tuple(part for part, chosen in zip(found, wanted, strict=True) if chosen)
