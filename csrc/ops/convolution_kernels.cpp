@@ -496,6 +496,12 @@ void convolution_weight_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
   if ((is_strided(a.shape) || has_few_channels(a.shape)) &&
       DirectPath{a.shape}.weight_gradient(g, x, dweight))
     return;
+  // Sums are float32 and rounded once.
+  if (dweight.dtype() == DType::bfloat16) {
+    const Tensor wide = empty(dweight.shape(), DType::float32, Device{});
+    convolution_weight_gradient_cpu(TensorSpan(&wide, 1), inputs, a);
+    return copy_into(dweight, wide);
+  }
   const bool tried = g.dtype() == DType::float32 || g.dtype() == DType::bfloat16;
   if (tried && prefers_images(a.shape) && gradient_by_images(a.shape, g, x, dweight)) return;
   if (tried && gradient_by_channels(a.shape, g, x, dweight)) return;

@@ -125,6 +125,22 @@ def test_gradients_agree_with_those_in_float64(name: str) -> None:
 
 
 @each_shape
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_gradients_in_half_precision(name: str, dtype: str) -> None:
+    """Sums are kept in float32, so that each gradient is as good as its dtype."""
+    x, weight, bias = arrays(name)
+    options, chosen = SHAPES[name][2], getattr(samara, dtype)
+    narrow = [samara.tensor(a).to(chosen).requires_grad_(True) for a in (x, weight, bias)]
+    wide = [leaf.detach().to(samara.float64).requires_grad_(True) for leaf in narrow]
+    y, expected = (function_for(weight.shape)(*leaves, **options) for leaves in (narrow, wide))
+    g = samara.tensor(np.random.default_rng(1).normal(size=y.shape)).to(chosen)
+    found = grad(y, narrow, g)
+    for one, other in zip(found, grad(expected, wide, g.to(samara.float64)), strict=True):
+        assert one.dtype is chosen
+        close(values(one), values(other), dtype)
+
+
+@each_shape
 def test_the_transpose_is_the_adjoint(name: str) -> None:
     """<conv(x), g> = <x, conv_transpose(g)>."""
     x, weight, _ = arrays(name)
