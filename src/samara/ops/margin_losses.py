@@ -416,6 +416,7 @@ def _triplet_ref(
         Sample(*(rng.normal(size=(3, 4)) for _ in range(3)), margin=3.0),
         Sample(*(rng.normal(size=(3, 4)) for _ in range(3)), 2.5, 3.0, 1e-3, True, "none"),
         Sample(*(rng.normal(size=(3, 1)) for _ in range(3)), margin=3.0, reduction="sum"),
+        Sample(*(rng.normal(size=(1, 1)) for _ in range(3))),
     ],
     errors=lambda: [
         ErrorSample(ShapeError, "do not broadcast", np.ones((2, 3)), np.ones((2, 3)), np.ones(4)),

@@ -1,4 +1,4 @@
-"""Reductions: sum, mean, prod, max, min, argmax, argmin, any, all, var, std, norm, cumsum.
+"""Reductions: sum, mean, prod, max, min, argmax, argmin, var, std, norm, cumsum.
 
 `axis` is None (all axes), an int or a tuple of ints; `keepdims` leaves the reduced axes with size
 1. Sums of float32 and narrower are accumulated in blocks and then in float64, in an order that
@@ -93,7 +93,7 @@ def _distinct_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-def _axis_errors() -> list[ErrorSample]:
+def axis_errors() -> list[ErrorSample]:
     return [
         ErrorSample(IndexError, "axis 5 is out of range", np.ones((2, 3)), axis=5),
         ErrorSample(ArgumentError, "axis -1 appears twice", np.ones((2, 3)), axis=(1, -1)),
@@ -102,13 +102,13 @@ def _axis_errors() -> list[ErrorSample]:
 
 def _empty_errors() -> list[ErrorSample]:
     return [
-        *_axis_errors(),
+        *axis_errors(),
         ErrorSample(ShapeError, "axis 0 of shape \\(0, 3\\) has no", np.ones((0, 3)), axis=0),
         ErrorSample(ShapeError, "axis 0 of shape \\(0,\\) has no elements", np.ones(0)),
     ]
 
 
-def _numpy(function: Callable[..., Any]) -> Callable[..., Any]:
+def numpy_reference(function: Callable[..., Any]) -> Callable[..., Any]:
     def ref(x: Any, axis: Any = None, keepdims: bool = False, **others: Any) -> Any:
         return function(x, axis=axis, keepdims=keepdims, **others)
 
@@ -132,14 +132,14 @@ sum = operation(
     >>> samara.sum(samara.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0).tolist()
     [4.0, 6.0]
     """,
-    ref=_numpy(np.sum),
+    ref=numpy_reference(np.sum),
     grad=_sum_grad,
     dtypes=ALL,
     onnx="ReduceSum",
     ulp=2,
     condition="sum",
     samples=_sum_samples,
-    errors=_axis_errors,
+    errors=axis_errors,
 )
 
 
@@ -157,14 +157,14 @@ mean = operation(
     >>> samara.mean(samara.tensor([1.0, 2.0, 6.0])).item()
     3.0
     """,
-    ref=_numpy(np.mean),
+    ref=numpy_reference(np.mean),
     grad=_mean_grad,
     dtypes=_INEXACT,
     onnx="ReduceMean",
     ulp=2,
     condition="sum",
     samples=_samples,
-    errors=_axis_errors,
+    errors=axis_errors,
 )
 
 
@@ -196,7 +196,7 @@ prod = operation(
     >>> samara.prod(samara.tensor([2, 3, 4])).item()
     24
     """,
-    ref=_numpy(np.prod),
+    ref=numpy_reference(np.prod),
     grad=_prod_grad,
     dtypes=ALL,
     onnx="ReduceProd",
@@ -206,7 +206,7 @@ prod = operation(
         Sample(np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 5.0]]), axis=1),
         Sample(np.zeros((0, 3)), axis=0),
     ],
-    errors=_axis_errors,
+    errors=axis_errors,
 )
 
 
@@ -339,7 +339,7 @@ max = operation(
     >>> samara.tensor([[1.0, 5.0], [3.0, 2.0]]).max(dim=1).indices.tolist()
     [1, 0]
     """,
-    ref=_numpy(np.max),
+    ref=numpy_reference(np.max),
     dtypes=_ORDERED,
     onnx="ReduceMax",
     ulp=0,
@@ -361,7 +361,7 @@ min = operation(
     >>> samara.min(samara.tensor([[1.0, 5.0], [3.0, 2.0]]), axis=0).tolist()
     [1.0, 2.0]
     """,
-    ref=_numpy(np.min),
+    ref=numpy_reference(np.min),
     dtypes=_ORDERED,
     onnx="ReduceMin",
     ulp=0,
@@ -383,7 +383,7 @@ def _values(name: str, native: str, ref: Callable[..., Any], answer: str) -> Any
         {answer}
         """,
         native=native,
-        ref=_numpy(ref),
+        ref=numpy_reference(ref),
         dtypes=_ORDERED,
         ulp=0,
         samples=_distinct_samples,
@@ -426,7 +426,7 @@ argmax = operation(
     >>> samara.argmax(samara.tensor([1.0, 5.0, 3.0])).item()
     1
     """,
-    ref=_numpy(np.argmax),
+    ref=numpy_reference(np.argmax),
     dtypes=_ORDERED,
     onnx="ArgMax",
     ulp=0,
@@ -446,77 +446,12 @@ argmin = operation(
     >>> samara.argmin(samara.tensor([1.0, 5.0, 0.5])).item()
     2
     """,
-    ref=_numpy(np.argmin),
+    ref=numpy_reference(np.argmin),
     dtypes=_ORDERED,
     onnx="ArgMin",
     ulp=0,
     samples=_index_samples,
     errors=lambda: _empty_errors()[2:],
-)
-
-
-def _truth_samples(rng: np.random.Generator) -> list[Sample]:
-    x = rng.integers(0, 2, size=(3, 4, 2)) * 1.0
-    return [
-        Sample(x),
-        Sample(x, axis=1),
-        Sample(x, axis=(0, 2), keepdims=True),
-        Sample(np.zeros((2, 3)), axis=0),
-        Sample(np.ones((2, 3)), axis=0),
-        Sample(np.array([0.0, -0.0])),
-        Sample(np.array([np.nan, 0.0])),
-        Sample(np.zeros((0, 3))),
-        Sample(np.zeros((0, 3)), axis=0),
-        Sample(np.array(1.0)),
-    ]
-
-
-any = operation(
-    "any(x, axis: ints? = None, keepdims: bool = False)",
-    doc="""Whether any element over `axis` is nonzero. x: [*S] -> [*S without axis] bool.
-
-    NaN counts as nonzero; the answer over nothing is False.
-    Source: Python array API standard 2025.12, `any`.
-
-    >>> samara.any(samara.tensor([0.0, 2.0])).item()
-    True
-    """,
-    ref=_numpy(np.any),
-    dtypes=ALL,
-    ulp=0,
-    samples=_truth_samples,
-    errors=_axis_errors,
-)
-all = operation(
-    "all(x, axis: ints? = None, keepdims: bool = False)",
-    doc="""Whether all elements over `axis` are nonzero. x: [*S] -> [*S without axis] bool.
-
-    NaN counts as nonzero; the answer over nothing is True.
-    Source: Python array API standard 2025.12, `all`.
-
-    >>> samara.all(samara.tensor([1.0, 0.0])).item()
-    False
-    """,
-    ref=_numpy(np.all),
-    dtypes=ALL,
-    ulp=0,
-    samples=_truth_samples,
-    errors=_axis_errors,
-)
-count_nonzero = operation(
-    "count_nonzero(x, axis: ints? = None, keepdims: bool = False)",
-    doc="""How many elements over `axis` are nonzero. x: [*S] -> [*S without axis] int64.
-
-    Source: Python array API standard 2025.12, `count_nonzero`.
-
-    >>> samara.count_nonzero(samara.tensor([1.0, 0.0, 3.0])).item()
-    2
-    """,
-    ref=_numpy(np.count_nonzero),
-    dtypes=ALL,
-    ulp=0,
-    samples=_truth_samples,
-    errors=_axis_errors,
 )
 
 
@@ -602,7 +537,7 @@ var = operation(
     ref=_deviation_ref(square_root=False),
     ulp=4,
     samples=_deviation_samples,
-    errors=_axis_errors,
+    errors=axis_errors,
     dim_form=_torch_variance("var"),
     other_form=_unbiased("var"),
 )
@@ -621,7 +556,7 @@ std = operation(
     ref=_deviation_ref(square_root=True),
     ulp=4,
     samples=_deviation_samples,
-    errors=_axis_errors,
+    errors=axis_errors,
     dim_form=_torch_variance("std"),
     other_form=_unbiased("std"),
 )
@@ -690,7 +625,7 @@ norm = operation(
         Sample(np.zeros((0, 3)), axis=0),
         Sample(np.array(-2.0)),
     ],
-    errors=_axis_errors,
+    errors=axis_errors,
     aliases=("vector_norm",),
 )
 
@@ -785,11 +720,8 @@ sum_to = operation(
 )
 
 __all__ = [
-    "all",
-    "any",
     "argmax",
     "argmin",
-    "count_nonzero",
     "cumsum",
     "max",
     "max_with_indices",

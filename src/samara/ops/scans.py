@@ -348,6 +348,7 @@ def _gradient_ref(x: Any, spacing: Any = 1, axis: Any = None, edge_order: int = 
         Sample(rng.normal(size=5), spacing=[np.array([0.0, 1.0, 1.5, 3.0, 4.0])]),
         Sample(rng.normal(size=5), spacing=[np.array([0.0, 1.0, 1.5, 3.0, 4.0])], edge_order=2),
         Sample(rng.normal(size=(2, 1)), axis=0),
+        Sample(np.zeros((2, 0)), axis=0),
     ],
     errors=lambda: [
         ErrorSample(ShapeError, "has 1 elements", np.ones((2, 1))),

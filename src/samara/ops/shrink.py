@@ -107,7 +107,11 @@ def tanhshrink(x: Tensor) -> Tensor:
         / np.exp(-x + x.min(axis, keepdims=True)).sum(axis, keepdims=True)
     ),
     condition="max",
-    samples=lambda rng: [*_some(rng, {}, {"axis": 0}), Sample(rng.normal(size=(3, 1)), 1)],
+    samples=lambda rng: [
+        *_some(rng, {}, {"axis": 0}),
+        Sample(rng.normal(size=(3, 1)), 1),
+        Sample(rng.normal(size=1)),
+    ],
     errors=lambda: [ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2)],
     methods=(),
 )
