@@ -326,7 +326,7 @@ def _polynomial(name: str, shifted: bool = False) -> Callable[..., Any]:
             terms = _terms(at, first, step, max(int(n), 1))
             return terms[int(n)] if n >= 0 else at * 0  # type: ignore[no-any-return]
         highest = int(n.max().item()) if n.numel() else 0
-        made = at * 0 + (n * 0).to(x.dtype)
+        made: Tensor = at * 0 + (n * 0).to(x.dtype)
         for k, term in enumerate(_terms(at, first, step, max(highest, 1))):
             made = where(n == k, term, made)
         return made
