@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <limits>
@@ -154,17 +155,31 @@ const Table<T>& table() {
 
 int stride(int rows) { return std::max(rows, 1); }
 
-// Asks for the best size of the workspace, then calls with it: query(work, length).
+// Asks for the best size of the workspace, then calls with it: call(work, length). `routine` and
+// `sizes` tell which answers are the same.
 template <class T, class Call>
-int with_work(Workspace& workspace, Call call) {
+int with_work(Scratch& scratch, const void* routine, std::array<int, 3> sizes, Call call) {
+  for (const Scratch::Length& known : scratch.lengths)
+    if (known.routine == routine && std::equal(sizes.begin(), sizes.end(), known.sizes))
+      return call(scratch.work.at_least<T>(known.length), known.length);
   T best{};
-  int info = call(&best, -1);
+  const int info = call(&best, -1);
   if (info != 0) return info;
   // float cannot hold every int: one more than it says is enough.
   const auto wanted = static_cast<double>(std::real(best)) * (1 + 1e-6) + 1;
   const int length = static_cast<int>(
       std::min<double>(wanted, static_cast<double>(std::numeric_limits<int>::max())));
-  return call(workspace.at_least<T>(length), length);
+  Scratch::Length& slot = scratch.lengths[scratch.oldest];
+  scratch.oldest = 1 - scratch.oldest;
+  slot.routine = routine;
+  std::copy(sizes.begin(), sizes.end(), slot.sizes);
+  slot.length = length;
+  return call(scratch.work.at_least<T>(length), length);
+}
+
+template <class Function>
+const void* id(Function function) {
+  return reinterpret_cast<const void*>(function);
 }
 
 }  // namespace
@@ -200,7 +215,7 @@ void getrs(char operation, int n, int columns, const T* lu, const int* pivots, T
 template <class T>
 int getri(int n, T* lu, const int* pivots, Scratch& scratch) {
   const int lda = stride(n);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  return with_work<T>(scratch, id(table<T>().getri), {n, 0, 0}, [&](T* work, int length) {
     int info = 0;
     table<T>().getri(&n, lu, &lda, pivots, work, &length, &info);
     return info;
@@ -227,11 +242,12 @@ void trsm(char side, char triangle, char operation, char diagonal, int m, int n,
 template <class T>
 int sytrf(bool hermitian, int n, T* a, int* pivots, Scratch& scratch) {
   const int lda = stride(n);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
-    int info = 0;
-    table<T>().sytrf[hermitian]("L", &n, a, &lda, pivots, work, &length, &info, 1);
-    return info;
-  });
+  return with_work<T>(
+      scratch, id(table<T>().sytrf[hermitian]), {n, 0, 0}, [&](T* work, int length) {
+        int info = 0;
+        table<T>().sytrf[hermitian]("L", &n, a, &lda, pivots, work, &length, &info, 1);
+        return info;
+      });
 }
 
 template <class T>
@@ -245,7 +261,7 @@ int sytrs(bool hermitian, int n, int columns, const T* a, const int* pivots, T* 
 template <class T>
 int geqrf(int m, int n, T* a, T* tau, Scratch& scratch) {
   const int lda = stride(m);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  return with_work<T>(scratch, id(table<T>().geqrf), {m, n, 0}, [&](T* work, int length) {
     int info = 0;
     table<T>().geqrf(&m, &n, a, &lda, tau, work, &length, &info);
     return info;
@@ -255,7 +271,7 @@ int geqrf(int m, int n, T* a, T* tau, Scratch& scratch) {
 template <class T>
 int orgqr(int m, int n, int k, T* a, const T* tau, Scratch& scratch) {
   const int lda = stride(m);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  return with_work<T>(scratch, id(table<T>().orgqr), {m, n, k}, [&](T* work, int length) {
     int info = 0;
     table<T>().orgqr(&m, &n, &k, a, &lda, tau, work, &length, &info);
     return info;
@@ -271,7 +287,7 @@ int syevd(bool vectors, char triangle, int n, T* a, Real<T>* values, Scratch& sc
   const int64_t wide = n;
   const int integers = static_cast<int>(vectors ? 3 + 5 * wide : 1);
   int* whole = scratch.integers.at_least<int>(integers);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  return with_work<T>(scratch, id(table<T>().syevd), {n, vectors, 0}, [&](T* work, int length) {
     int info = 0;
     if constexpr (kComplex<T>) {
       const int reals = static_cast<int>(vectors ? 1 + 5 * wide + 2 * wide * wide : wide + 1);
@@ -299,26 +315,28 @@ int geev(int n, T* a, std::complex<Real<T>>* values, std::complex<Real<T>>* vect
   const size_t count = static_cast<size_t>(n);
   if constexpr (kComplex<T>) {
     R* real = scratch.real.at_least<R>(2 * int64_t{n});
-    return with_work<T>(scratch.work, [&](T* work, int length) {
-      int info = 0;
-      reinterpret_cast<void (*)(Char, Char, Int, T*, Int, T*, T*, Int, T*, Int, T*, Int, R*, int*,
-                                Length, Length)>(table<T>().geev)(
-          &none, &right, &n, a, &lda, values, &unused, &one, vectors ? vectors : &unused, &lda,
-          work, &length, real, &info, 1, 1);
-      return info;
-    });
+    return with_work<T>(
+        scratch, id(table<T>().geev), {n, vectors != nullptr, 0}, [&](T* work, int length) {
+          int info = 0;
+          reinterpret_cast<void (*)(Char, Char, Int, T*, Int, T*, T*, Int, T*, Int, T*, Int, R*,
+                                    int*, Length, Length)>(table<T>().geev)(
+              &none, &right, &n, a, &lda, values, &unused, &one, vectors ? vectors : &unused, &lda,
+              work, &length, real, &info, 1, 1);
+          return info;
+        });
   } else {
     // Real parts, imaginary parts, and vectors in which a conjugate pair shares two columns.
     R* parts = scratch.real.at_least<R>(2 * int64_t{n} + (vectors ? int64_t{n} * n : 0));
     R *re = parts, *im = parts + n, *packed = parts + 2 * n;
-    const int info = with_work<T>(scratch.work, [&](T* work, int length) {
-      int status = 0;
-      reinterpret_cast<void (*)(Char, Char, Int, T*, Int, T*, T*, T*, Int, T*, Int, T*, Int, int*,
-                                Length, Length)>(table<T>().geev)(
-          &none, &right, &n, a, &lda, re, im, &unused, &one, vectors ? packed : &unused, &lda, work,
-          &length, &status, 1, 1);
-      return status;
-    });
+    const int info = with_work<T>(
+        scratch, id(table<T>().geev), {n, vectors != nullptr, 0}, [&](T* work, int length) {
+          int status = 0;
+          reinterpret_cast<void (*)(Char, Char, Int, T*, Int, T*, T*, T*, Int, T*, Int, T*, Int,
+                                    int*, Length, Length)>(table<T>().geev)(
+              &none, &right, &n, a, &lda, re, im, &unused, &one, vectors ? packed : &unused, &lda,
+              work, &length, &status, 1, 1);
+          return status;
+        });
     for (size_t i = 0; i < count; ++i) values[i] = {re[i], im[i]};
     for (size_t j = 0; vectors && j < count; ++j) {
       const R* column = packed + j * count;
@@ -343,7 +361,7 @@ int gesdd(char job, int m, int n, T* a, Real<T>* values, T* u, int rows_u, T* vh
   const int lda = stride(m), ldu = stride(rows_u), ldv = stride(rows_vh);
   const int64_t small = std::min(m, n), large = std::max(m, n);
   int* whole = scratch.integers.at_least<int>(8 * small);
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  return with_work<T>(scratch, id(table<T>().gesdd), {m, n, job}, [&](T* work, int length) {
     int info = 0;
     if constexpr (kComplex<T>) {
       const int64_t reals =
@@ -371,7 +389,7 @@ int least_squares(Driver driver, int m, int n, int columns, T* a, T* b, double r
   const int64_t small = std::min(m, n);
   if (driver == Driver::gels) {
     *rank = static_cast<int>(small);
-    return with_work<T>(scratch.work, [&](T* work, int length) {
+    return with_work<T>(scratch, routines.gels, {m, n, columns}, [&](T* work, int length) {
       int info = 0;
       reinterpret_cast<void (*)(Char, Int, Int, Int, T*, Int, T*, Int, T*, Int, int*, Length)>(
           routines.gels)("N", &m, &n, &columns, a, &lda, b, &ldb, work, &length, &info, 1);
@@ -389,7 +407,10 @@ int least_squares(Driver driver, int m, int n, int columns, T* a, T* b, double r
         10 * int64_t{n} + 5 * small + 2 * small * 25 + 8 * small * 32 + 3 * 25 * int64_t{columns} +
             std::max<int64_t>(block * block, int64_t{n} * (1 + columns) + 2 * int64_t{columns})));
   }
-  return with_work<T>(scratch.work, [&](T* work, int length) {
+  const void* chosen = driver == Driver::gelsy   ? routines.gelsy
+                       : driver == Driver::gelsd ? routines.gelsd
+                                                 : routines.gelss;
+  return with_work<T>(scratch, chosen, {m, n, columns}, [&](T* work, int length) {
     int info = 0;
     if (driver == Driver::gelsy) {
       if constexpr (kComplex<T>)

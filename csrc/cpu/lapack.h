@@ -53,6 +53,15 @@ class Workspace {
 // What the functions below need beside their arguments; one per thread at work.
 struct Scratch {
   Workspace work, integers, real;
+
+  // The workspace that LAPACK asked for, so that it is asked once for a stack of equal matrices.
+  struct Length {
+    const void* routine = nullptr;
+    int sizes[3] = {};
+    int length = 0;
+  };
+  Length lengths[2];
+  int oldest = 0;
 };
 
 // --- triangular factors ------------------------------------------------------------------------

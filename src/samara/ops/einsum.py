@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -81,32 +82,36 @@ def _parse_sublist(given: Any) -> list[int | None]:
     return labels
 
 
-def _arguments(
-    equation: Any, operands: Sequence[Any]
-) -> tuple[list[list[int | None]], list[int | None] | None, list[Any]]:
-    """Terms, output and tensors of both forms of a call."""
-    if isinstance(equation, str):
-        if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
-            operands = operands[0]
-        terms, output = _parse_equation(equation)
-        return terms, output, list(operands)
-    given = [equation, *operands]
-    output = _parse_sublist(given.pop()) if len(given) % 2 else None
-    return [_parse_sublist(labels) for labels in given[1::2]], output, given[0::2]
+def _parse_sublists(given: list[Any]) -> tuple[list[list[int | None]], list[int | None] | None]:
+    """The terms and the output of einsum(x, [0, 1], y, [1, 2], [0, 2])."""
+    output = _parse_sublist(given[-1]) if len(given) % 2 else None
+    return [_parse_sublist(labels) for labels in given[1::2]], output
 
 
-def _label_axes(x: Tensor, term: Sequence[int | None], position: int) -> list[int]:
-    """One label for each axis of x, those of the ellipsis counted from the last one."""
+def _tensors(equation: Any, operands: Sequence[Any]) -> Sequence[Any]:
+    """The operands of both forms of a call."""
+    if not isinstance(equation, str):
+        count = len(operands)
+        return [equation, *operands[1 : count - 1 + count % 2 : 2]]  # an output may stand last
+    if len(operands) == 1 and isinstance(operands[0], (list, tuple)):
+        return operands[0]
+    return operands
+
+
+def _label_axes(
+    shape: tuple[int, ...], term: Sequence[int | None], position: int
+) -> tuple[int, ...]:
+    """One label for each axis, those of the ellipsis counted from the last one."""
     named = sum(label is not None for label in term)
     if term.count(None) > 1:
         raise ArgumentError(
             f"einsum: the labels of operand {position} have two ellipses. Expected one at most. "
             "Fix: remove one."
         )
-    hidden = x.ndim - named
+    hidden = len(shape) - named
     if hidden < 0 or (hidden > 0 and None not in term):
         raise ShapeError(
-            f"einsum: operand {position} has shape {tuple(x.shape)}, {x.ndim} axes, and {named} "
+            f"einsum: operand {position} has shape {shape}, {len(shape)} axes, and {named} "
             "labels. Expected one label for each axis. Fix: correct the equation, or use '...'."
         )
     labels: list[int] = []
@@ -115,10 +120,12 @@ def _label_axes(x: Tensor, term: Sequence[int | None], position: int) -> list[in
             labels += [ELLIPSIS_LABEL + k for k in reversed(range(hidden))]
         else:
             labels.append(label)
-    return labels
+    return tuple(labels)
 
 
-def _output_labels(output: list[int | None] | None, inputs: list[list[int]]) -> tuple[int, ...]:
+def _output_labels(
+    output: Sequence[int | None] | None, inputs: Sequence[tuple[int, ...]]
+) -> tuple[int, ...]:
     every = [label for labels in inputs for label in labels]
     hidden = sorted({label for label in every if label >= ELLIPSIS_LABEL}, reverse=True)
     if output is None:
@@ -147,17 +154,17 @@ def _output_labels(output: list[int | None] | None, inputs: list[list[int]]) -> 
     return tuple(labels)
 
 
-def _sizes(tensors: Sequence[Tensor], inputs: list[list[int]]) -> dict[int, int]:
+def _sizes(shapes: Sequence[tuple[int, ...]], inputs: Sequence[tuple[int, ...]]) -> dict[int, int]:
     sizes: dict[int, int] = {}
-    for position, (x, labels) in enumerate(zip(tensors, inputs, strict=True)):
-        for label, size in zip(labels, x.shape, strict=True):
+    for position, (shape, labels) in enumerate(zip(shapes, inputs, strict=True)):
+        for label, size in zip(labels, shape, strict=True):
             known = sizes.setdefault(label, size)
             if known == 1:
                 sizes[label] = size
             elif size not in (1, known):
                 raise ShapeError(
                     f"einsum: the label {_name(label)} has size {known} and, in operand {position} "
-                    f"of shape {tuple(x.shape)}, size {size}. Expected equal sizes, or 1. "
+                    f"of shape {shape}, size {size}. Expected equal sizes, or 1. "
                     "Fix: correct the equation or the shapes."
                 )
     return sizes
@@ -166,8 +173,9 @@ def _sizes(tensors: Sequence[Tensor], inputs: list[list[int]]) -> dict[int, int]
 # --- contractions ---------------------------------------------------------------------------------
 
 
-def _once(x: Tensor, labels: list[int], sizes: dict[int, int]) -> Operand:
+def _once(x: Tensor, given: tuple[int, ...], sizes: dict[int, int]) -> Operand:
     """Diagonals where a label stands twice; axes of size 1 that broadcast are left out."""
+    labels = list(given)
     for label in [label for label, count in Counter(labels).items() if count > 1]:
         while labels.count(label) > 1:
             first = labels.index(label)
@@ -313,6 +321,51 @@ def _contract(tree: Any, operands: list[Operand], output: set[int]) -> Operand:
     return _pair(_contract(tree[0], operands, output), _contract(tree[1], operands, output), kept)
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What follows from the equation and the shapes."""
+
+    inputs: tuple[tuple[int, ...], ...]
+    output: tuple[int, ...]
+    sizes: dict[int, int]
+    tree: Any
+
+
+def _plan(
+    terms: Sequence[Sequence[int | None]],
+    output: Sequence[int | None] | None,
+    shapes: tuple[tuple[int, ...], ...],
+) -> Plan:
+    if not shapes or len(terms) != len(shapes):
+        given = f"{len(shapes)}" if shapes else "no operand"
+        raise ArgumentError(
+            f"einsum: {given} given for an equation with {len(terms)} operands. Expected one "
+            "tensor for each. Fix: correct the equation or pass the others."
+        )
+    inputs = tuple(
+        _label_axes(shape, term, i)
+        for i, (shape, term) in enumerate(zip(shapes, terms, strict=True))
+    )
+    wanted = _output_labels(output, inputs)
+    sizes = _sizes(shapes, inputs)
+    if len(shapes) <= 2:
+        return Plan(inputs, wanted, sizes, 0 if len(shapes) == 1 else (0, 1))
+    # Without the axes that broadcast, as `_once` leaves them.
+    labels = [
+        frozenset(
+            label for label, size in zip(own, shape, strict=True) if size != 1 or sizes[label] == 1
+        )
+        for own, shape in zip(inputs, shapes, strict=True)
+    ]
+    order = _best_tree if len(shapes) <= EXHAUSTIVE else _greedy_tree
+    return Plan(inputs, wanted, sizes, order(labels, frozenset(wanted), sizes))
+
+
+@functools.lru_cache(maxsize=256)
+def _plan_of_text(equation: str, shapes: tuple[tuple[int, ...], ...]) -> Plan:
+    return _plan(*_parse_equation(equation), shapes)
+
+
 # --- the function ---------------------------------------------------------------------------------
 
 
@@ -378,26 +431,17 @@ def _ref(equation: Any, *operands: Any) -> Any:
     methods=(),
 )
 def einsum(equation: Any, *operands: Any) -> Tensor:
-    terms, output, tensors = _arguments(equation, operands)
-    if not tensors or len(terms) != len(tensors):
-        given = "no operand" if not tensors else f"{len(tensors)}"
-        raise ArgumentError(
-            f"einsum: {given} given for an equation with {len(terms)} operands. Expected one "
-            "tensor for each. Fix: correct the equation or pass the others."
-        )
+    tensors = _tensors(equation, operands)
     for position, x in enumerate(tensors):
         require_dtype("einsum", x, NUMERIC, f"operand {position}")
-    inputs = [_label_axes(x, t, i) for i, (x, t) in enumerate(zip(tensors, terms, strict=True))]
-    wanted = _output_labels(output, inputs)
-    sizes = _sizes(tensors, inputs)
-    parts = [_once(x, labels, sizes) for x, labels in zip(tensors, inputs, strict=True)]
-    if len(parts) <= 2:
-        tree: Any = 0 if len(parts) == 1 else (0, 1)
+    shapes = tuple(tuple(x.shape) for x in tensors)
+    if isinstance(equation, str):
+        plan = _plan_of_text(equation, shapes)
     else:
-        labels = [frozenset(part.labels) for part in parts]
-        order = _best_tree if len(parts) <= EXHAUSTIVE else _greedy_tree
-        tree = order(labels, frozenset(wanted), sizes)
-    result = _summed(_contract(tree, parts, set(wanted)), set(wanted))
+        plan = _plan(*_parse_sublists([equation, *operands]), shapes)
+    wanted = plan.output
+    parts = [_once(x, own, plan.sizes) for x, own in zip(tensors, plan.inputs, strict=True)]
+    result = _summed(_contract(plan.tree, parts, set(wanted)), set(wanted))
     places = [result.labels.index(label) for label in wanted]
     x = result.tensor
     if places != sorted(places):

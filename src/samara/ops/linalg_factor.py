@@ -225,6 +225,38 @@ def lu(A: Tensor, *, pivot: bool = True) -> Any:
     return LUParts(*lu_unpack(*_lu(A)[:2]))
 
 
+@composite(
+    "lu(A, pivot: bool = True, get_infos: bool = False)",
+    doc=f"""`linalg.lu_factor`, with `info` as a third tensor for get_infos.
+
+    A: [*B, m, n] -> LU [*B, m, n], pivots [*B, min(m, n)] int32, info [*B] int32.
+
+    Raises ShapeError for other shapes. Source: {TORCH}, `torch.lu`.
+
+    >>> samara.lu(samara.tensor([[1.0, 2.0], [4.0, 4.0]]))[0].tolist()
+    [[4.0, 4.0], [0.25, 1.0]]
+    """,
+    ref=lambda A, pivot=True, get_infos=False: (
+        *_lu_ref(A),
+        *((np.zeros(A.shape[:-2], np.int64),) if get_infos else ()),
+    ),
+    dtypes=DTYPES,
+    ulp=64,
+    condition="max",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(3, 3))),
+        Sample(rng.normal(size=(2, 4, 2)), get_infos=True),
+        Sample(np.ones((1, 1))),
+    ],
+    errors=shape_errors(ErrorSample(ArgumentError, "pivot is False", np.eye(2), False)),
+)
+def _lu_torch(A: Tensor, pivot: bool = True, get_infos: bool = False) -> Any:
+    _require_pivot("lu", pivot)
+    require_matrix("lu", A, "A")
+    result = tuple(_lu(A))
+    return result if get_infos else result[:2]
+
+
 def _lu_parts_ref(
     LU: Any, pivots: Any, unpack_data: bool = True, unpack_pivots: bool = True
 ) -> Any:

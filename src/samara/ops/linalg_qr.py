@@ -10,6 +10,7 @@ import numpy as np
 
 import samara._core as _core
 from samara.errors import ArgumentError, GradientError, ShapeError
+from samara.ops.checks import require_dtype
 from samara.ops.creation import arange
 from samara.ops.join import concat
 from samara.ops.linalg_common import (
@@ -255,3 +256,78 @@ _householder: Callable[..., Tensor] = Operation(
 def householder_product(A: Tensor, tau: Tensor) -> Tensor:
     require_matrix("linalg.householder_product", A, "A")
     return _householder(A, tau)
+
+
+def _ormqr_ref(A: Any, tau: Any, other: Any, left: bool = True, transpose: bool = False) -> Any:
+    m = A.shape[-2]
+    wide = np.concatenate([A, np.zeros((*A.shape[:-1], m - A.shape[-1]))], -1)
+    Q = _reflections(wide, tau)
+    Q = adjoint(Q) if transpose else Q
+    return Q @ other if left else other @ Q
+
+
+@composite(
+    "ormqr(A, tau, other, left: bool = True, transpose: bool = False)",
+    doc=f"""Q times `other`, Q being the product of all m columns of the reflections geqrf gave.
+
+    `other` times Q with left=False; Q^H for Q with transpose.
+
+    A: [*B, m, k] (k reflectors at most m), tau: [*B, k], other: [*B, m, n] (or [*B, n, m]) ->
+    other's shape. Q itself is not made.
+
+    Raises ShapeError for shapes that do not fit. Source: {TORCH}, `torch.ormqr`.
+
+    >>> a, tau = samara.geqrf(samara.tensor([[3.0], [4.0]]))
+    >>> samara.round(samara.ormqr(a, tau, samara.tensor([[3.0], [4.0]]), transpose=True)).tolist()
+    [[-5.0], [0.0]]
+    """,
+    ref=_ormqr_ref,
+    dtypes=DTYPES,
+    ulp=64,
+    condition="max",
+    samples=lambda rng: [
+        Sample(rng.normal(size=(4, 3)), rng.normal(size=3), rng.normal(size=(4, 2))),
+        Sample(rng.normal(size=(3, 2)), rng.normal(size=2), rng.normal(size=(2, 3)), left=False),
+        Sample(
+            rng.normal(size=(2, 3, 3)),
+            rng.normal(size=(2, 3)),
+            rng.normal(size=(2, 3, 1)),
+            transpose=True,
+        ),
+        Sample(rng.normal(size=(3, 2)), rng.normal(size=2), rng.normal(size=(2, 3)), False, True),
+        Sample(np.ones((1, 1)), np.ones(1), np.ones((1, 1))),
+    ],
+    errors=lambda: [
+        ErrorSample(ShapeError, "Expected a matrix", np.ones(3), np.ones(3), np.ones((3, 1))),
+        ErrorSample(ShapeError, "3 rows meet 2", np.ones((3, 1)), np.ones(1), np.ones((2, 1))),
+        ErrorSample(ShapeError, "tau has shape", np.ones((3, 1)), np.ones(2), np.ones((3, 1))),
+    ],
+)
+def ormqr(
+    A: Tensor, tau: Tensor, other: Tensor, left: bool = True, transpose: bool = False
+) -> Tensor:
+    require_matrix("ormqr", A, "A")
+    require_matrix("ormqr", other, "other")
+    for x, name in ((A, "A"), (tau, "tau"), (other, "other")):
+        require_dtype("ormqr", x, DTYPES, name)
+    m, n = A.shape[-2:]
+    meets = other.shape[-2 if left else -1]
+    if meets != m:
+        raise ShapeError(
+            f"ormqr: A has shape {tuple(A.shape)} and other {tuple(other.shape)}: {m} rows meet "
+            f"{meets}. Expected as many. Fix: transpose other, or set left."
+        )
+    if tau.ndim != A.ndim - 1 or tau.shape[-1] > min(m, n):
+        raise ShapeError(
+            f"ormqr: A has shape {tuple(A.shape)} and tau has shape {tuple(tau.shape)}. Expected "
+            "(..., m, n) and (..., k) with k <= min(m, n). Fix: pass what geqrf gave."
+        )
+    x = other if left else adjoint(other)
+    inverse = transpose == left  # Q^H x = H_k^H ... H_1^H x, and x Q = (Q^H x^H)^H
+    places = arange(m, device=A.device)
+    for j in range(tau.shape[-1]) if inverse else reversed(range(tau.shape[-1])):
+        below = (places > j).astype(A.dtype)
+        v = (A[..., :, j] * below + (places == j).astype(A.dtype)).unsqueeze(-1)
+        factor = tau[..., j, None, None]
+        x = x - (factor.conj() if inverse else factor) * matmul(v, matmul(adjoint(v), x))
+    return x if left else adjoint(x)
