@@ -484,7 +484,8 @@ void variance_rows(const void* source, int64_t rows, int64_t n, double correctio
   for (int64_t r = 0; r < rows; ++r, x += n) {
     const double mean = sum_row<double>(x, n, [](auto v) { return v; }) / static_cast<double>(n);
     const double freedom = static_cast<double>(n) - correction;
-    double variance = deviations<T>(x, n, mean) / (freedom > 0 ? freedom : 0.0);
+    // Without a degree of freedom the standard asks for NaN.
+    double variance = freedom > 0 ? deviations<T>(x, n, mean) / freedom : __builtin_nan("");
     if (square_root) variance = math::sqrt(variance);
     store(static_cast<T*>(out) + r, variance);
   }

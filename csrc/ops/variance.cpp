@@ -32,7 +32,8 @@ double long_row_variance(const std::byte* row, DType dtype, int64_t n, double co
   });
   double total = 0;
   for (const double part : parts) total += part;
-  return total / std::max(static_cast<double>(n) - correction, 0.0);
+  const double freedom = static_cast<double>(n) - correction;
+  return freedom > 0 ? total / freedom : __builtin_nan("");
 }
 
 // input: x [rows, n], contiguous.
@@ -100,7 +101,7 @@ Deviation deviation(BackwardCall& call) {
   const Dims kept = reduced_shape(x.shape(), axes, true);
   const double count = static_cast<double>(reduced_count(x.shape(), axes));
   return {subtract(x, mean(x, Value(list), true)), reshape(call.gradient(), kept), kept,
-          std::max(count - call[2].real(), 0.0)};
+          count > call[2].real() ? count - call[2].real() : __builtin_nan("")};
 }
 
 void var_backward(BackwardCall& call) {
