@@ -322,6 +322,14 @@ bool names_dim(PyObject* keywords) {
   return false;
 }
 
+// What another form of the operation makes of arguments that do not fit the signature, or null.
+Owned ask_other_form(const OperationObject& object, PyObject* const* arguments, size_t flags,
+                     PyObject* keywords) {
+  if (!object.other_form) return {};
+  Owned answer = checked(PyObject_Vectorcall(object.other_form, arguments, flags, keywords));
+  return answer.get() == Py_NotImplemented ? Owned() : std::move(answer);
+}
+
 PyObject* operation_call(PyObject* self, PyObject* const* arguments, size_t flags,
                          PyObject* keywords) {
   return guarded([&]() -> PyObject* {
@@ -332,11 +340,17 @@ PyObject* operation_call(PyObject* self, PyObject* const* arguments, size_t flag
     try {
       bind_arguments(*object.operation, arguments, PyVectorcall_NARGS(flags), keywords, values);
     } catch (const Error&) {
-      if (!object.other_form) throw;
-      const Owned answer =
-          checked(PyObject_Vectorcall(object.other_form, arguments, flags, keywords));
-      if (answer.get() == Py_NotImplemented) throw;
-      return Py_NewRef(answer.get());
+      if (Owned answer = ask_other_form(object, arguments, flags, keywords))
+        return answer.release();
+      throw;
+    } catch (const PythonError&) {
+      PyObject *type, *value, *traceback;
+      PyErr_Fetch(&type, &value, &traceback);
+      Owned kept[] = {Owned(type), Owned(value), Owned(traceback)};
+      if (Owned answer = ask_other_form(object, arguments, flags, keywords))
+        return answer.release();
+      PyErr_Restore(kept[0].release(), kept[1].release(), kept[2].release());
+      throw;
     }
     if (object.operation->in_place && !values[0].is_tensor())
       fail(ErrorKind::dtype, object.operation->name,

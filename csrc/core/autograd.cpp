@@ -97,14 +97,6 @@ void add_edge(Node& node, const Tensor& x) {
     node.edges.emplace_back();
 }
 
-bool reads_argument(const Call& call, size_t i) {
-  const NativeOperation& native = *call.operation.native;
-  if (!(native.saved_inputs >> i & 1u)) return false;
-  if (!(native.saved_for_other >> i & 1u)) return true;
-  const Value& other = call.values[1 - i];
-  return other.is_tensor() && other.tensor().requires_grad();
-}
-
 // What an in-place call has overwritten is saved as it was before: reading it is then an error.
 SavedTensor save_argument(const Call& call, const Tensor& x) {
   SavedTensor saved = save(x);
@@ -402,6 +394,14 @@ bool any_requires_grad(std::span<const Value> values) {
         if (x.requires_grad()) return true;
   }
   return false;
+}
+
+bool reads_argument(const Call& call, size_t i) {
+  const NativeOperation& native = *call.operation.native;
+  if (!(native.saved_inputs >> i & 1u)) return false;
+  if (!(native.saved_for_other >> i & 1u)) return true;
+  const Value& other = call.values[1 - i];
+  return other.is_tensor() && other.tensor().requires_grad();
 }
 
 void record(Call& call) {

@@ -100,6 +100,8 @@ Tensor detach(const Tensor& x);
 
 // True when one of the arguments asks for a gradient.
 bool any_requires_grad(std::span<const Value> values);
+// Whether backward will read the values of argument i of a call that is recorded.
+bool reads_argument(const Call& call, size_t i);
 // Puts a call on the tape and makes its outputs require grad.
 void record(Call& call);
 // Remembers that `view` shows `base`'s memory.

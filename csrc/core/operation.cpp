@@ -46,6 +46,13 @@ void check_devices(const Operation& operation, std::span<const Value> values) {
   }
 }
 
+// Whether the target of an in-place call is another one of its arguments as well: x.mul_(x).
+bool is_again(std::span<const Value> values, const Tensor& target) {
+  return std::any_of(values.begin() + 1, values.end(), [&](const Value& value) {
+    return value.is_tensor() && value.tensor().impl() == target.impl();
+  });
+}
+
 void run(const Operation& operation, std::span<Value> values, Outputs& outputs) {
   check_devices(operation, values);
   ThreadState& state = thread_state();
@@ -60,6 +67,13 @@ void run(const Operation& operation, std::span<Value> values, Outputs& outputs) 
     call.destination_version = target.version();
     // Without a gradient, as floor is, the history of what is overwritten ends here.
     call.records = call.records || (state.grad_enabled && target.requires_grad());
+    // What backward reads must outlive the write; the copy is recorded, for second derivatives.
+    static const NativeCall clone("clone");
+    if (call.records && (reads_argument(call, 0) || is_again(values, target))) {
+      const Tensor before = clone(target);
+      for (Value& value : values)
+        if (value.is_tensor() && value.tensor().impl() == target.impl()) value = Value(before);
+    }
     native.forward(call);
     // Kernels write into another tensor when the target's dtype or aliasing demands it.
     if (call.outputs[0].impl() != target.impl()) {

@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cstdlib>
+#include <cmath>
 #include <limits>
 #include <mutex>
 #include <new>
 #include <tuple>
+#include <utility>
 
+#include "core/allocator.h"
 #include "core/error.h"
 
 namespace samara::lapack {
@@ -182,23 +184,95 @@ const void* id(Function function) {
   return reinterpret_cast<const void*>(function);
 }
 
+// ---- matrices for which a call of the library takes longer than the work ----------------------
+
+constexpr int kSmall = 8;
+
+// Without the test for NaN that the standard's product of complex numbers makes.
+template <class T>
+T product(T a, T b) {
+  if constexpr (kComplex<T>)
+    return {a.real() * b.real() - a.imag() * b.imag(), a.real() * b.imag() + a.imag() * b.real()};
+  else
+    return a * b;
+}
+
+// LAPACK's measure for pivots.
+template <class T>
+Real<T> magnitude(T a) {
+  if constexpr (kComplex<T>)
+    return std::abs(a.real()) + std::abs(a.imag());
+  else
+    return std::abs(a);
+}
+
+template <class T>
+int small_getrf(int m, int n, T* a, int* pivots) {
+  int info = 0;
+  for (int j = 0; j < std::min(m, n); ++j) {
+    T* column = a + j * m;
+    int row = j;
+    for (int i = j + 1; i < m; ++i)
+      if (magnitude(column[i]) > magnitude(column[row])) row = i;
+    pivots[j] = row + 1;
+    if (column[row] == T(0)) {
+      if (info == 0) info = j + 1;
+      continue;
+    }
+    if (row != j)
+      for (int k = 0; k < n; ++k) std::swap(a[k * m + j], a[k * m + row]);
+    for (int i = j + 1; i < m; ++i) column[i] /= column[j];
+    for (int k = j + 1; k < n; ++k) {
+      const T factor = a[k * m + j];
+      for (int i = j + 1; i < m; ++i) a[k * m + i] -= product(column[i], factor);
+    }
+  }
+  return info;
+}
+
+template <class T>
+void small_getrs(int n, int columns, const T* lu, const int* pivots, T* b) {
+  for (int64_t c = 0; c < columns; ++c) {
+    T* x = b + c * n;
+    for (int i = 0; i < n; ++i)
+      if (pivots[i] - 1 != i) std::swap(x[i], x[pivots[i] - 1]);
+    for (int j = 0; j < n; ++j)
+      for (int i = j + 1; i < n; ++i) x[i] -= product(lu[j * n + i], x[j]);
+    for (int j = n - 1; j >= 0; --j) {
+      x[j] /= lu[j * n + j];
+      for (int i = 0; i < j; ++i) x[i] -= product(lu[j * n + i], x[j]);
+    }
+  }
+}
+
+template <class T>
+int small_getri(int n, T* lu, const int* pivots) {
+  T x[kSmall * kSmall] = {};
+  for (int i = 0; i < n; ++i) x[i * n + i] = T(1);
+  small_getrs(n, n, lu, pivots, x);
+  std::copy(x, x + n * n, lu);
+  return 0;
+}
+
 }  // namespace
 
 void set_locator(std::string (*locate)()) { locator = locate; }
 void open() { static_cast<void>(library()); }
 
-void Workspace::Free::operator()(void* memory) const { std::free(memory); }
+Workspace::~Workspace() {
+  if (memory_) host_release(memory_, bytes_);
+}
 void Workspace::grow(size_t bytes) {
   if (bytes <= bytes_ && memory_) return;
-  const size_t rounded = (bytes + 63) / 64 * 64;
-  memory_.reset();
-  memory_.reset(std::aligned_alloc(64, rounded));
-  if (!memory_) throw std::bad_alloc();
-  bytes_ = rounded;
+  if (memory_) host_release(memory_, bytes_);
+  memory_ = nullptr;
+  memory_ = host_allocate(bytes);
+  bytes_ = bytes;
 }
 
 template <class T>
 int getrf(int m, int n, T* a, int* pivots) {
+  if (std::max(m, n) <= kSmall) return small_getrf(m, n, a, pivots);
   int info = 0;
   const int lda = stride(m);
   table<T>().getrf(&m, &n, a, &lda, pivots, &info);
@@ -207,6 +281,7 @@ int getrf(int m, int n, T* a, int* pivots) {
 
 template <class T>
 void getrs(char operation, int n, int columns, const T* lu, const int* pivots, T* b) {
+  if (n <= kSmall && operation == 'N') return small_getrs(n, columns, lu, pivots, b);
   int info = 0;
   const int lda = stride(n);
   table<T>().getrs(&operation, &n, &columns, lu, &lda, pivots, b, &lda, &info, 1);
@@ -214,6 +289,7 @@ void getrs(char operation, int n, int columns, const T* lu, const int* pivots, T
 
 template <class T>
 int getri(int n, T* lu, const int* pivots, Scratch& scratch) {
+  if (n <= kSmall) return small_getri(n, lu, pivots);
   const int lda = stride(n);
   return with_work<T>(scratch, id(table<T>().getri), {n, 0, 0}, [&](T* work, int length) {
     int info = 0;

@@ -7,7 +7,6 @@
 
 #include <complex>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <type_traits>
 
@@ -35,18 +34,19 @@ void open();
 // same instructions whatever thread works on them.
 class Workspace {
  public:
+  Workspace() = default;
+  ~Workspace();
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
   template <class T>
   T* at_least(int64_t count) {
     grow(static_cast<size_t>(count < 1 ? 1 : count) * sizeof(T));
-    return static_cast<T*>(memory_.get());
+    return static_cast<T*>(memory_);
   }
 
  private:
-  struct Free {
-    void operator()(void* memory) const;
-  };
   void grow(size_t bytes);
-  std::unique_ptr<void, Free> memory_;
+  void* memory_ = nullptr;
   size_t bytes_ = 0;
 };
 

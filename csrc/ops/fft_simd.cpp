@@ -7,6 +7,8 @@
 // weakest instruction set's.
 #include "ops/fft.h"
 
+#include "core/allocator.h"
+
 #define DUCC0_NAMESPACE_OF(isa) ducc0_##isa
 #define DUCC0_NAMESPACE_FOR(isa) DUCC0_NAMESPACE_OF(isa)
 #define DUCC0_NAMESPACE DUCC0_NAMESPACE_FOR(SAMARA_ISA)
@@ -48,7 +50,6 @@ void execStatic(size_t work, size_t, size_t, std::function<void(Scheduler&)> fun
 namespace samara::SAMARA_ISA {
 namespace {
 
-using DUCC0_NAMESPACE::aligned_array;
 using DUCC0_NAMESPACE::Cmplx;
 using DUCC0_NAMESPACE::native_simd;
 using DUCC0_NAMESPACE::simd_exists;
@@ -87,6 +88,16 @@ std::shared_ptr<Plan> plan_for(int64_t n, bool vectorized) {
   return oldest->plan;
 }
 
+// Memory from the caching allocator: pages of large buffers are not faulted in again every time.
+struct Block {
+  explicit Block(size_t size) : memory(host_allocate(size)), bytes(size) {}
+  ~Block() { host_release(memory, bytes); }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+  void* memory;
+  size_t bytes;
+};
+
 // V: one number, of one line, or a vector with one number of each of several lines.
 template <class T, class V>
 struct Lane {
@@ -116,6 +127,19 @@ void complex_group(const FftLines& lines, int64_t first, const pocketfft_c<T>& p
     for (int64_t j = 0; j < Lanes::kCount; ++j)
       out[lines.out_offsets[first + j] + i * lines.out_stride] = {Lanes::of(result[i].r, j),
                                                                   Lanes::of(result[i].i, j)};
+}
+
+// One line whose result is contiguous: worked on where the result goes.
+template <class T>
+void complex_line(const FftLines& lines, int64_t first, const pocketfft_c<T>& plan,
+                  Cmplx<T>* buffer) {
+  const auto* in = static_cast<const Cmplx<T>*>(lines.in) + lines.in_offsets[first];
+  auto* out = static_cast<Cmplx<T>*>(lines.out) + lines.out_offsets[first];
+  for (int64_t i = 0; i < lines.have; ++i) out[i] = in[i * lines.in_stride];
+  for (int64_t i = lines.have; i < lines.n; ++i) out[i] = {T(0), T(0)};
+  const Cmplx<T>* result = plan.exec(out, buffer, static_cast<T>(lines.scale), lines.forward);
+  if (result == out) return;
+  for (int64_t i = 0; i < lines.n; ++i) out[i] = result[i];
 }
 
 // Real transforms: ducc0 packs the spectrum as re 0, re 1, im 1, re 2, im 2, ...
@@ -181,6 +205,8 @@ void group(const FftLines& lines, int64_t first, const Plan& plan, void* values,
   using Element = typename ElementOf<kind, V>::type;
   auto* x = static_cast<Element*>(values);
   auto* rest = static_cast<Element*>(buffer);
+  if constexpr (kind == Kind::complex && std::is_same_v<T, V>)
+    if (lines.out_stride == 1) return complex_line<T>(lines, first, plan, rest);
   if constexpr (kind == Kind::complex) complex_group<T, V>(lines, first, plan, x, rest);
   if constexpr (kind == Kind::from_real) from_real_group<T, V>(lines, first, plan, x, rest);
   if constexpr (kind == Kind::to_real) to_real_group<T, V>(lines, first, plan, x, rest);
@@ -197,11 +223,14 @@ void transform(const FftLines& lines) {
   const auto plan = plan_for<Plan>(lines.n, !grouped && lines.n <= kLongest);
   const size_t lanes = grouped ? static_cast<size_t>(kLanes) : 1;
   const size_t parts = kind == Kind::complex ? 2 : 1;
-  // Apart by more than a page, so that values and buffer do not fight for the same cache sets.
-  const size_t length = (static_cast<size_t>(lines.n) + 80) * lanes * parts;
-  aligned_array<T> memory(length + (plan->bufsize() + 16) * lanes * parts);
-  T* values = memory.data();
-  T* buffer = values + length / (16 * lanes * parts) * (16 * lanes * parts);
+  const size_t element = lanes * parts * sizeof(T);
+  // Apart by more than a page, so that values and buffer do not fight for the same cache sets. A
+  // single line is worked on in the result's memory.
+  const bool in_result = kind == Kind::complex && !grouped && lines.out_stride == 1;
+  const size_t length = in_result ? 0 : (static_cast<size_t>(lines.n) + 80) / 16 * 16;
+  const Block block((length + plan->bufsize() + 16) * element);
+  char* values = static_cast<char*>(block.memory);
+  char* buffer = values + length * element;
   int64_t first = 0;
   if constexpr (kVectors)
     if (grouped)
