@@ -109,7 +109,8 @@ Tensor empty_laid_out_like(const Tensor& like, DType dtype) {
   for (int axis = like.rank() - 1; axis >= 0; --axis) {
     if (like.size(axis) != 1 && like.stride(axis) <= 0) return flat;
     int place = order.size();
-    while (place > 0 && like.size(axis) != 1 && like.size(static_cast<int>(order[place - 1])) != 1 &&
+    while (place > 0 && like.size(axis) != 1 &&
+           like.size(static_cast<int>(order[place - 1])) != 1 &&
            like.stride(static_cast<int>(order[place - 1])) > like.stride(axis))
       --place;
     order.insert(place, axis);

@@ -12,8 +12,9 @@ void checkpoint_forward(Call& call) {
   for (const Tensor& value : call[1].tensors()) call.output(detach(value));
 }
 
-const Register checkpoint_registered(
-    {.name = "checkpoint", .forward = checkpoint_forward, .saved_inputs = 0b1});
+const Register checkpoint_registered({.name = "checkpoint",
+                                      .forward = checkpoint_forward,
+                                      .saved_inputs = 0b1});
 
 }  // namespace
 }  // namespace samara

@@ -68,9 +68,8 @@ void concat_forward(Call& call) {
   bool channels_last = !flat;
   for (const Tensor& x : tensors)
     channels_last = channels_last && image_order(x) == ImageOrder::channels_last;
-  Tensor out =
-      empty_image(shape, common_dtype(tensors), tensors[0].device(),
-                  channels_last ? ImageOrder::channels_last : ImageOrder::channels_first);
+  Tensor out = empty_image(shape, common_dtype(tensors), tensors[0].device(),
+                           channels_last ? ImageOrder::channels_last : ImageOrder::channels_first);
   int64_t start = 0;
   for (const Tensor& x : tensors) {
     const int64_t length = flat ? x.elements() : x.size(axis);

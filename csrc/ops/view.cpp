@@ -150,8 +150,7 @@ const Register reshape_registered({.name = "reshape",
 void view_forward(Call& call) {
   const Tensor& x = call.tensor(0);
   const Tensor shown = reshape_view(x, call[1].integers());
-  if (!(shown.impl()->storage == x.impl()->storage) &&
-      image_order(x) == ImageOrder::channels_first)
+  if (!(shown.impl()->storage == x.impl()->storage) && image_order(x) == ImageOrder::channels_first)
     fail(ErrorKind::shape, "view: memory of shape ", x.shape(), " and strides ", x.strides(),
          " cannot be seen as ", call[1].integers(),
          ". Expected axes that are contiguous where they merge. Fix: use reshape, which copies.");

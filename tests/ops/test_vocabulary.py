@@ -93,7 +93,10 @@ OVERWRITES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "erf_": (lambda x: x.erf_(), lambda a: 2 / math.sqrt(math.pi) * np.exp(-a * a)),
     "clamp_": (lambda x: x.clamp_(-1.0, 1.0), lambda a: (np.abs(a) <= 1) * 1.0),
     "mul_ by itself": (lambda x: x.mul_(x), lambda a: 2 * a),
-    "logit_": (lambda x: x.sigmoid_().logit_(), np.ones_like),
+    "logit_": (
+        lambda x: x.mul_(0.1).add_(0.4).logit_(),
+        lambda a: 0.1 / ((0.1 * a + 0.4) * (0.6 - 0.1 * a)),
+    ),
 }
 
 
