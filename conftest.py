@@ -12,5 +12,5 @@ import samara
 
 @pytest.fixture(autouse=True)
 def example_names(doctest_namespace: dict[str, Any]) -> None:
-    """Makes `samara`, `nn` and `np` known to docstring examples."""
-    doctest_namespace.update(samara=samara, nn=samara.nn, np=np)
+    """Makes `samara`, `nn` and `np` known to docstring examples; `round` is Python's."""
+    doctest_namespace.update(samara=samara, nn=samara.nn, np=np, round=round)

@@ -326,6 +326,7 @@ bool names_dim(PyObject* keywords) {
 Owned ask_other_form(const OperationObject& object, PyObject* const* arguments, size_t flags,
                      PyObject* keywords) {
   if (!object.other_form) return {};
+  PyErr_Clear();
   Owned answer = checked(PyObject_Vectorcall(object.other_form, arguments, flags, keywords));
   return answer.get() == Py_NotImplemented ? Owned() : std::move(answer);
 }

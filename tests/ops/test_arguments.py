@@ -14,7 +14,7 @@ from samara.errors import DTypeError
         (lambda x: samara.mm(1, x), "mm: argument 'x' has type int. Expected a tensor"),
         (lambda x: samara.mm(x, [1.0]), "mm: argument 'y' has type list. Expected a tensor"),
         (lambda x: samara.mm(x), "missing a required argument: 'y'. Expected mm\\(x, y\\)"),
-        (lambda x: samara.mm(x, x, out=x), "unexpected keyword argument 'out'"),
+        (lambda x: samara.mm(x, x, into=x), "unexpected keyword argument 'into'"),
         (lambda x: samara.chunk(x, "a"), "argument 'chunks' has type str. Expected an int"),
         (lambda x: samara.split(x, 1.5), "'size' has type float. Expected an int or a sequence"),
         (lambda x: samara.dropout(x, "a"), "argument 'p' has type str. Expected a float"),

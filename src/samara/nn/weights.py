@@ -148,7 +148,7 @@ def _read_file(path: str) -> dict[str, Tensor]:
             "again."
         ) from error
     tensors = {}
-    for name, entry in entries:
+    for name, entry in sorted(entries, key=lambda entry: entry[0]):
         dtype = _DTYPES.get(entry["dtype"])
         if dtype is None:
             raise DataError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -567,7 +568,10 @@ def _covariance_samples(rng: np.random.Generator) -> list[Sample]:
     [[2.0, 0.0], [0.0, 0.0]]
     """,
     ref=lambda x, correction=1, fweights=None, aweights=None: np.cov(
-        x, ddof=correction, fweights=fweights, aweights=aweights
+        x,
+        ddof=correction,
+        fweights=fweights,
+        aweights=None if aweights is None else np.real(aweights),
     ),
     dtypes=_INEXACT,
     ulp=32,
@@ -626,6 +630,12 @@ def cov(
     return result.reshape(()) if x.ndim < 2 or rows.shape[0] == 1 else result  # type: ignore[no-any-return]
 
 
+def _corrcoef_ref(x: Any) -> Any:
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")  # one observation: NaN
+        return np.corrcoef(x)
+
+
 @composite(
     "corrcoef(x)",
     doc="""Pearson's correlations of the rows of x. x: [d, n] or [n], float -> [d, d] or [].
@@ -635,7 +645,7 @@ def cov(
     >>> samara.corrcoef(samara.tensor([[1.0, 3.0], [2.0, 1.0]]))[0].round().tolist()
     [1.0, -1.0]
     """,
-    ref=np.corrcoef,
+    ref=_corrcoef_ref,
     dtypes=_INEXACT,
     ulp=32,
     condition="max",

@@ -166,7 +166,7 @@ def _istft_ref(
     hop, win = hop_length or n_fft // 4, win_length or n_fft
     full = np.zeros(n_fft)
     left = (n_fft - win) // 2
-    full[left : left + win] = 1.0 if window is None else window
+    full[left : left + win] = 1.0 if window is None else np.real(window)
     frames = np.fft.irfft(x, n_fft, axis=-2) if onesided else np.fft.ifft(x, axis=-2).real
     frames = frames * (math.sqrt(n_fft) if normalized else 1.0)
     count = frames.shape[-1]

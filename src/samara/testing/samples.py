@@ -109,6 +109,8 @@ def cast(array: Array, dtype: DType) -> Array:
     """
     target = to_numpy_dtype(dtype)
     with np.errstate(all="ignore"):
+        if array.dtype.kind == "c" and dtype not in COMPLEX:
+            array = array.real
         if array.dtype.kind in "biu" or dtype in FLOAT:
             return array.astype(target)
         tame = np.where(np.isfinite(array) & (np.abs(array) < 1e4), array, 1.5)
