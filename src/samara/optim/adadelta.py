@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import UP_TO_ONE, Optimizer, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["Adadelta"]
@@ -31,6 +30,7 @@ class Adadelta(Optimizer):
     """
 
     state_names = ("square_avg", "acc_delta")
+    ranges: ClassVar = {"rho": UP_TO_ONE}
 
     def __init__(
         self,
@@ -52,24 +52,13 @@ class Adadelta(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        title = self._title
-        return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "rho": check_range(title, "rho", group["rho"], 0.0, 1.0 + 1e-12),
-            "eps": check_range(title, "eps", group["eps"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         rho, eps = settings["rho"], settings["eps"]
-        g = (-grad if settings["maximize"] else grad) + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         s = rho * kept(state, "square_avg", param) + (1 - rho) * g * g
         a = kept(state, "acc_delta", param)
         d = samara.sqrt(a + eps) / samara.sqrt(s + eps) * g

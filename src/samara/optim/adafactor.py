@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, check_range, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["Adafactor"]
@@ -33,6 +34,7 @@ class Adafactor(Optimizer):
     """
 
     state_names = ("row_var", "col_var", "variance")
+    ranges: ClassVar = {"beta2_decay": (-1e300, 1e-300), "d": (1.0, math.inf)}
 
     def __init__(
         self,
@@ -58,16 +60,11 @@ class Adafactor(Optimizer):
 
     def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
         """The group's settings as numbers; checks them."""
-        title = self._title
         small, floor = group["eps"]
         return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "beta2_decay": check_range(title, "beta2_decay", group["beta2_decay"], -1e300, 1e-300),
-            "eps1": -1.0 if small is None else check_range(title, "eps[0]", small, 0.0),
-            "eps2": check_range(title, "eps[1]", floor, 0.0),
-            "d": check_range(title, "d", group["d"], 1.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "maximize": float(group["maximize"]),
+            **self._numbers(group, (name for name in self.defaults if name != "eps")),
+            "eps1": -1.0 if small is None else check_range(self._title, "eps[0]", small, 0.0),
+            "eps2": check_range(self._title, "eps[1]", floor, 0.0),
         }
 
     @staticmethod
@@ -85,7 +82,6 @@ class Adafactor(Optimizer):
         lr, eps = settings["lr"], settings["eps1"]
         if eps < 0:
             eps = float(samara.finfo(param.dtype).eps)
-        g = -grad if settings["maximize"] else grad
         new_share = step ** settings["beta2_decay"]
 
         def moved(name: str, target: Tensor) -> Tensor:
@@ -94,7 +90,7 @@ class Adafactor(Optimizer):
             return new
 
         rate = max(settings["eps2"], _root_mean_square(param)) * min(lr, step**-0.5)
-        param = param * (1 - lr * settings["weight_decay"])
+        param, g = descent(param, grad, settings, decoupled=1.0)
         if grad.ndim > 1:
             row = moved("row_var", (g * g).mean(axis=-1, keepdims=True))
             column = moved("col_var", (g * g).mean(axis=-2, keepdims=True))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["Adagrad"]
@@ -55,25 +54,12 @@ class Adagrad(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        start = group["initial_accumulator_value"]
-        return {
-            "lr": check_range("Adagrad", "lr", group["lr"], 0.0),
-            "lr_decay": check_range("Adagrad", "lr_decay", group["lr_decay"], 0.0),
-            "eps": check_range("Adagrad", "eps", group["eps"], 0.0),
-            "weight_decay": check_range("Adagrad", "weight_decay", group["weight_decay"], 0.0),
-            "initial": check_range("Adagrad", "initial_accumulator_value", start, 0.0),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
-        g = -grad if settings["maximize"] else grad
-        g = g + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         s = kept(state, "sum", param, settings["initial"]) + g * g
         lr = settings["lr"] / (1 + (step - 1) * settings["lr_decay"])
         return param - lr * (g / (samara.sqrt(s) + settings["eps"])), {"sum": s}

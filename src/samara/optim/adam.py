@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, descent, kept
 from samara.tensor import Tensor
 
-__all__ = ["Adam", "adam_settings", "adam_update"]
+__all__ = ["Adam", "moments"]
 
 
 class Adam(Optimizer):
@@ -58,50 +58,27 @@ class Adam(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        return adam_settings(self._title, group)
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
-        return adam_update(param, grad, state, step, **settings)
+        param, g = descent(param, grad, settings, settings["decoupled"])
+        m, v = moments(param, g, state, settings)
+        new = {"exp_avg": m, "exp_avg_sq": v}
+        if settings["amsgrad"]:
+            v = samara.maximum(kept(state, "max_exp_avg_sq", param), v)
+            new["max_exp_avg_sq"] = v
+        lr, beta1, beta2 = settings["lr"], settings["beta1"], settings["beta2"]
+        denominator = samara.sqrt(v) / (1 - beta2**step) ** 0.5 + settings["eps"]
+        return param - (lr / (1 - beta1**step)) * (m / denominator), new
 
 
-def adam_settings(title: str, group: Mapping[str, Any]) -> dict[str, float]:
-    """The settings of Adam and AdamW as numbers; checks them."""
-    beta1, beta2 = group["betas"]
-    return {
-        "lr": check_range(title, "lr", group["lr"], 0.0),
-        "beta1": check_range(title, "betas[0]", beta1, 0.0, 1.0),
-        "beta2": check_range(title, "betas[1]", beta2, 0.0, 1.0),
-        "eps": check_range(title, "eps", group["eps"], 0.0),
-        "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-        "amsgrad": float(group["amsgrad"]),
-        "maximize": float(group["maximize"]),
-        "decoupled": float(group["decoupled_weight_decay"]),
-    }
-
-
-def adam_update(
-    param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adam's equation; with decoupled weight decay that of AdamW."""
-    lr, beta1, beta2 = settings["lr"], settings["beta1"], settings["beta2"]
-    g = -grad if settings["maximize"] else grad
-    if settings["decoupled"]:
-        param = param * (1 - lr * settings["weight_decay"])
-    else:
-        g = g + settings["weight_decay"] * param
-    m = kept(state, "exp_avg", param)
-    v = kept(state, "exp_avg_sq", param)
-    m = beta1 * m + (1 - beta1) * g
-    v = beta2 * v + (1 - beta2) * g * g
-    new = {"exp_avg": m, "exp_avg_sq": v}
-    if settings["amsgrad"]:
-        v = samara.maximum(kept(state, "max_exp_avg_sq", param), v)
-        new["max_exp_avg_sq"] = v
-    denominator = samara.sqrt(v) / (1 - beta2**step) ** 0.5 + settings["eps"]
-    return param - (lr / (1 - beta1**step)) * (m / denominator), new
+def moments(
+    param: Tensor, g: Tensor, state: dict[str, Tensor], settings: Mapping[str, float]
+) -> tuple[Tensor, Tensor]:
+    """Adam's running means of the gradient and of its square."""
+    beta1, beta2 = settings["beta1"], settings["beta2"]
+    m = beta1 * kept(state, "exp_avg", param) + (1 - beta1) * g
+    v = beta2 * kept(state, "exp_avg_sq", param) + (1 - beta2) * g * g
+    return m, v

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["Adamax"]
@@ -52,25 +51,13 @@ class Adamax(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        title = self._title
-        return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "beta1": check_range(title, "betas[0]", group["betas"][0], 0.0, 1.0),
-            "beta2": check_range(title, "betas[1]", group["betas"][1], 0.0, 1.0),
-            "eps": check_range(title, "eps", group["eps"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         beta1, beta2 = settings["beta1"], settings["beta2"]
-        g = (-grad if settings["maximize"] else grad) + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         m = beta1 * kept(state, "exp_avg", param) + (1 - beta1) * g
         u = samara.maximum(beta2 * kept(state, "exp_inf", param), samara.abs(g) + settings["eps"])
         rate = settings["lr"] / (1 - beta1**step)

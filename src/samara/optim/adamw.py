@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from samara.optim.adam import adam_settings, adam_update
+from samara.optim.adam import Adam
 from samara.optim.optimizer import Optimizer
-from samara.tensor import Tensor
 
 __all__ = ["AdamW"]
 
 
-class AdamW(Optimizer):
+class AdamW(Adam):
     """Adam with decoupled weight decay.
 
     p <- p - lr weight_decay p;  m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
@@ -29,9 +28,6 @@ class AdamW(Optimizer):
     >>> round(w.item(), 4)
     0.5
     """
-
-    kernel = "adam"
-    state_names = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq")
 
     def __init__(
         self,
@@ -53,15 +49,9 @@ class AdamW(Optimizer):
             "amsgrad": amsgrad,
             "maximize": maximize,
         }
-        super().__init__(params, defaults, nonfinite)
+        # The one setting of Adam's that is no choice here is left out of the groups.
+        Optimizer.__init__(self, params, defaults, nonfinite)
 
     def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
         """The group's settings as numbers; checks them."""
-        return adam_settings(self._title, {**group, "decoupled_weight_decay": True})
-
-    @staticmethod
-    def reference_update(
-        param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The equation of the class."""
-        return adam_update(param, grad, state, step, **settings)
+        return {**super().settings(group), "decoupled": 1.0}

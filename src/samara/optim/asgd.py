@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["ASGD"]
@@ -54,18 +53,6 @@ class ASGD(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        title = self._title
-        return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "lambd": check_range(title, "lambd", group["lambd"], 0.0),
-            "alpha": check_range(title, "alpha", group["alpha"], 0.0),
-            "t0": check_range(title, "t0", group["t0"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def state_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the state `name` of a parameter of that shape."""
@@ -84,7 +71,7 @@ class ASGD(Optimizer):
 
         eta = state.get("eta", number(lr))
         mu = state.get("mu", number(1.0))
-        g = (-grad if settings["maximize"] else grad) + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         param = param * (1 - decay * eta) - eta * g
         average = kept(state, "ax", param)
         average = average + mu * (param - average)

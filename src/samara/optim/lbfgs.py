@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import samara
 from samara.autograd import enable_grad, no_grad
 from samara.errors import ArgumentError, NumericsError
 from samara.lookup import choose
-from samara.optim.optimizer import Optimizer, check_range
+from samara.optim.optimizer import Optimizer
 from samara.tensor import Tensor
 
 __all__ = ["LBFGS"]
@@ -49,6 +49,7 @@ class LBFGS(Optimizer):
     """
 
     state_names = ()
+    ranges: ClassVar = dict.fromkeys(("max_iter", "max_eval", "history_size"), (1.0, math.inf))
 
     def __init__(
         self,
@@ -81,16 +82,8 @@ class LBFGS(Optimizer):
     def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
         """The group's settings as numbers; checks them."""
         search = choose("LBFGS: line_search_fn", group["line_search_fn"] or "none", _LINE_SEARCHES)
-        names = ("lr", "tolerance_grad", "tolerance_change")
-        counts = {name: (1.0, group[name]) for name in ("max_iter", "max_eval", "history_size")}
-        return {
-            **{name: check_range("LBFGS", name, group[name], 0.0) for name in names},
-            **{
-                name: check_range("LBFGS", name, value, low)
-                for name, (low, value) in counts.items()
-            },
-            "strong_wolfe": float(search),
-        }
+        names = (name for name in self.defaults if name != "line_search_fn")
+        return {**self._numbers(group, names), "strong_wolfe": float(search)}
 
     @property
     def state(self) -> dict[str, dict[str, Any]]:

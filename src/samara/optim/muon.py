@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import samara
 from samara.errors import ArgumentError
 from samara.lookup import choose
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import Optimizer, kept
 from samara.tensor import Tensor
 
 __all__ = ["Muon"]
 
+_NUMBERS = ("lr", "weight_decay", "momentum", "nesterov", "eps", "ns_steps")
 _ADJUSTMENTS = {"original": 0.0, "match_rms_adamw": 1.0}
 
 
@@ -39,6 +40,7 @@ class Muon(Optimizer):
     """
 
     state_names = ("momentum_buffer",)
+    ranges: ClassVar = {"ns_steps": (0.0, 100.0)}
 
     def __init__(
         self,
@@ -78,15 +80,10 @@ class Muon(Optimizer):
         rule = choose(f"{title}: adjust_lr_fn", group["adjust_lr_fn"] or "original", _ADJUSTMENTS)
         a, b, c = group["ns_coefficients"]
         return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "momentum": check_range(title, "momentum", group["momentum"], 0.0),
-            "nesterov": float(group["nesterov"]),
+            **self._numbers(group, _NUMBERS),
             "a": float(a),
             "b": float(b),
             "c": float(c),
-            "eps": check_range(title, "eps", group["eps"], 0.0),
-            "ns_steps": check_range(title, "ns_steps", group["ns_steps"], 0.0, 100.0),
             "match_rms": float(rule),
         }
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.adam import moments
+from samara.optim.optimizer import Optimizer, descent
 from samara.tensor import Tensor
 
 __all__ = ["NAdam"]
@@ -58,20 +58,6 @@ class NAdam(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        title = self._title
-        return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "beta1": check_range(title, "betas[0]", group["betas"][0], 0.0, 1.0),
-            "beta2": check_range(title, "betas[1]", group["betas"][1], 0.0, 1.0),
-            "eps": check_range(title, "eps", group["eps"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "momentum_decay": check_range(title, "momentum_decay", group["momentum_decay"], 0.0),
-            "decoupled": float(group["decoupled_weight_decay"]),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def state_shape(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The shape of the state `name` of a parameter of that shape."""
@@ -83,19 +69,14 @@ class NAdam(Optimizer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         lr, beta1, beta2 = settings["lr"], settings["beta1"], settings["beta2"]
-        g = -grad if settings["maximize"] else grad
-        if settings["decoupled"]:
-            param = param * (1 - lr * settings["weight_decay"])
-        else:
-            g = g + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings, settings["decoupled"])
         mu, mu_next = (
             beta1 * (1 - 0.5 * 0.96 ** (t * settings["momentum_decay"])) for t in (step, step + 1)
         )
         product = (
             state.get("mu_product", samara.ones((), dtype=param.dtype, device=param.device)) * mu
         )
-        m = beta1 * kept(state, "exp_avg", param) + (1 - beta1) * g
-        v = beta2 * kept(state, "exp_avg_sq", param) + (1 - beta2) * g * g
+        m, v = moments(param, g, state, settings)
         denominator = samara.sqrt(v / (1 - beta2**step)) + settings["eps"]
         direction = (1 - mu) / (1 - product) * g + mu_next / (1 - product * mu_next) * m
         new = {"mu_product": product, "exp_avg": m, "exp_avg_sq": v}

@@ -18,6 +18,12 @@ __all__ = ["Optimizer", "StateReport"]
 Settings = dict[str, Any]
 
 
+#: The range of shares that may be the whole.
+UP_TO_ONE = (0.0, 1.0 + 1e-12)
+
+_KERNEL_NAMES = {"decoupled_weight_decay": "decoupled", "initial_accumulator_value": "initial"}
+
+
 class StateReport(NamedTuple):
     """Parameters that a loaded state says nothing about, and entries without a parameter."""
 
@@ -68,6 +74,8 @@ class Optimizer:
     kernel: ClassVar[str | None] = None
     #: The tensors kept per parameter, in the kernel's order.
     state_names: ClassVar[tuple[str, ...]]
+    #: low <= value < high of the settings that may not be just any number from 0.
+    ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     #: Whether the number of steps is part of the state.
     counts_steps: ClassVar[bool] = True
 
@@ -95,7 +103,26 @@ class Optimizer:
 
     def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
         """The group's settings as the numbers the kernel takes; checks them."""
-        raise NotImplementedError
+        return self._numbers(group, self.defaults)
+
+    def _numbers(self, group: Mapping[str, Any], names: Iterable[str]) -> dict[str, float]:
+        """These settings of the group; checks them against `ranges`."""
+        numbers = {}
+        for name in names:
+            value = group[name]
+            if name == "betas":
+                if not isinstance(value, (tuple, list)) or len(value) != 2:
+                    raise ArgumentError(
+                        f"{self._title}: betas is {value!r}. Expected two numbers. "
+                        "Fix: betas=(0.9, 0.999)."
+                    )
+                numbers["beta1"] = check_range(self._title, "betas[0]", value[0], 0.0, 1.0)
+                numbers["beta2"] = check_range(self._title, "betas[1]", value[1], 0.0, 1.0)
+            else:
+                limits = self.ranges.get(name, (0.0, math.inf))
+                short = _KERNEL_NAMES.get(name, name)
+                numbers[short] = check_range(self._title, name, value, *limits)
+        return numbers
 
     @staticmethod
     def reference_update(
@@ -427,6 +454,16 @@ def kept(state: dict[str, Tensor], name: str, like: Tensor, start: float = 0.0) 
         return found
     fresh: Tensor = samara.full_like(like, start)
     return fresh
+
+
+def descent(
+    param: Tensor, grad: Tensor, settings: Mapping[str, float], decoupled: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """The parameter and the gradient to go down, with weight decay in one of the two."""
+    g = -grad if settings["maximize"] else grad
+    if decoupled:
+        return param * (1 - settings["lr"] * settings["weight_decay"]), g
+    return param, g + settings["weight_decay"] * param
 
 
 def check_range(title: str, name: str, value: Any, low: float, high: float = math.inf) -> float:

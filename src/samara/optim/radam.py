@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.adam import moments
+from samara.optim.optimizer import Optimizer, descent
 from samara.tensor import Tensor
 
 __all__ = ["RAdam"]
@@ -57,32 +57,14 @@ class RAdam(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        title = self._title
-        return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
-            "beta1": check_range(title, "betas[0]", group["betas"][0], 0.0, 1.0),
-            "beta2": check_range(title, "betas[1]", group["betas"][1], 0.0, 1.0),
-            "eps": check_range(title, "eps", group["eps"], 0.0),
-            "weight_decay": check_range(title, "weight_decay", group["weight_decay"], 0.0),
-            "decoupled": float(group["decoupled_weight_decay"]),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         lr, beta1, beta2 = settings["lr"], settings["beta1"], settings["beta2"]
-        g = -grad if settings["maximize"] else grad
-        if settings["decoupled"]:
-            param = param * (1 - lr * settings["weight_decay"])
-        else:
-            g = g + settings["weight_decay"] * param
-        m = beta1 * kept(state, "exp_avg", param) + (1 - beta1) * g
-        v = beta2 * kept(state, "exp_avg_sq", param) + (1 - beta2) * g * g
+        param, g = descent(param, grad, settings, settings["decoupled"])
+        m, v = moments(param, g, state, settings)
         new = {"exp_avg": m, "exp_avg_sq": v}
         direction = m / (1 - beta1**step)
         limit = 2 / (1 - beta2) - 1

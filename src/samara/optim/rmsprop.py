@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import samara
-from samara.optim.optimizer import Optimizer, check_range, kept
+from samara.optim.optimizer import UP_TO_ONE, Optimizer, descent, kept
 from samara.tensor import Tensor
 
 __all__ = ["RMSprop"]
@@ -34,6 +33,7 @@ class RMSprop(Optimizer):
 
     kernel = "rmsprop"
     state_names = ("square_avg", "momentum_buffer", "grad_avg")
+    ranges: ClassVar = {"alpha": UP_TO_ONE}
 
     def __init__(
         self,
@@ -59,26 +59,13 @@ class RMSprop(Optimizer):
         }
         super().__init__(params, defaults, nonfinite)
 
-    def settings(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """The group's settings as numbers; checks them."""
-        return {
-            "lr": check_range("RMSprop", "lr", group["lr"], 0.0),
-            "alpha": check_range("RMSprop", "alpha", group["alpha"], 0.0, 1.0 + 1e-12),
-            "eps": check_range("RMSprop", "eps", group["eps"], 0.0),
-            "weight_decay": check_range("RMSprop", "weight_decay", group["weight_decay"], 0.0),
-            "momentum": check_range("RMSprop", "momentum", group["momentum"], 0.0),
-            "centered": float(group["centered"]),
-            "maximize": float(group["maximize"]),
-        }
-
     @staticmethod
     def reference_update(
         param: Tensor, grad: Tensor, state: dict[str, Tensor], step: int, **settings: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         alpha = settings["alpha"]
-        g = -grad if settings["maximize"] else grad
-        g = g + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         s = alpha * kept(state, "square_avg", param) + (1 - alpha) * g * g
         new = {"square_avg": s}
         variance = s

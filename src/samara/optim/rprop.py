@@ -55,12 +55,11 @@ class Rprop(Optimizer):
         title = self._title
         low, high = group["step_sizes"]
         return {
-            "lr": check_range(title, "lr", group["lr"], 0.0),
+            **self._numbers(group, ("lr", "maximize")),
             "shrink": check_range(title, "etas[0]", group["etas"][0], 1e-300, 1.0),
             "grow": check_range(title, "etas[1]", group["etas"][1], 1.0 + 1e-12),
             "low": check_range(title, "step_sizes[0]", low, 0.0),
             "high": check_range(title, "step_sizes[1]", high, float(low)),
-            "maximize": float(group["maximize"]),
         }
 
     @staticmethod

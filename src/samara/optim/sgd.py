@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from samara.errors import ArgumentError
-from samara.optim.optimizer import Optimizer, check_range
+from samara.optim.optimizer import Optimizer, descent
 from samara.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -34,6 +35,7 @@ class SGD(Optimizer):
     kernel = "sgd"
     state_names = ("momentum_buffer",)
     counts_steps = False
+    ranges: ClassVar = {"dampening": (-math.inf, math.inf)}
 
     def __init__(
         self,
@@ -65,14 +67,7 @@ class SGD(Optimizer):
                 "Expected momentum > 0 and dampening = 0. Fix: SGD(..., momentum=0.9, "
                 "nesterov=True)."
             )
-        return {
-            "lr": check_range("SGD", "lr", group["lr"], 0.0),
-            "momentum": check_range("SGD", "momentum", group["momentum"], 0.0),
-            "dampening": float(group["dampening"]),
-            "weight_decay": check_range("SGD", "weight_decay", group["weight_decay"], 0.0),
-            "nesterov": float(group["nesterov"]),
-            "maximize": float(group["maximize"]),
-        }
+        return super().settings(group)
 
     @staticmethod
     def reference_update(
@@ -80,8 +75,7 @@ class SGD(Optimizer):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The equation of the class."""
         momentum = settings["momentum"]
-        g = -grad if settings["maximize"] else grad
-        g = g + settings["weight_decay"] * param
+        param, g = descent(param, grad, settings)
         if momentum == 0:
             return param - settings["lr"] * g, state
         old = state.get("momentum_buffer")
