@@ -127,7 +127,7 @@ def autoencoder(library: Any) -> Any:
     """A variational autoencoder 784-400-20."""
     nn = library.nn
 
-    class Autoencoder(nn.Module):  # type: ignore[misc,name-defined]
+    class Autoencoder(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.encode = nn.Linear(784, 400)

@@ -6,6 +6,7 @@ go on the page; all rows are printed as they are measured.
 
 from __future__ import annotations
 
+import functools
 import math
 import statistics
 from collections.abc import Callable, Iterator
@@ -127,7 +128,7 @@ def reducing(size: int) -> Iterator[Case]:
         for axis in (0, 1):
             array = None
             if hasattr(np, name) and name != "cumprod":
-                array = lambda name=name, data=data, axis=axis: getattr(np, name)(data, axis=axis)  # noqa: E731
+                array = functools.partial(getattr(np, name), data, axis=axis)
             ours, theirs = getattr(samara, name), getattr(torch, name)
             yield (
                 f"{name} axis {axis}",

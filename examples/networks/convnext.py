@@ -33,7 +33,7 @@ class Block(nn.Module):
 def convnext(depths, channels, classes):
     """Images [N, 3, H, W] -> logits [N, classes]."""
     layers = [nn.Conv2d(3, channels[0], 4, stride=4), ChannelNorm(channels[0], eps=1e-6)]
-    for i, (depth, width) in enumerate(zip(depths, channels)):  # noqa: B905 (as in resnet.py)
+    for i, (depth, width) in enumerate(zip(depths, channels, strict=True)):
         if i > 0:
             layers += [
                 ChannelNorm(channels[i - 1], eps=1e-6),

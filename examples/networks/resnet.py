@@ -47,7 +47,7 @@ def bottleneck(inputs, width, stride):
 def stages(block, inputs, depths, expansion, widths=(64, 128, 256, 512)):
     """Stages of blocks; all but the first begin with stride 2."""
     blocks = []
-    for i, (width, depth) in enumerate(zip(widths, depths)):  # noqa: B905 (PyTorch's oldest Python)
+    for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
         for j in range(depth):
             blocks.append(block(inputs, width, 2 if i > 0 and j == 0 else 1))
             inputs = expansion * width

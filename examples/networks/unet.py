@@ -26,7 +26,7 @@ class UNet(nn.Module):
         super().__init__()
         widths = [width * 2**i for i in range(depth + 1)]
         self.down = nn.ModuleList(
-            [double_conv(a, b) for a, b in zip([channels, *widths], widths)]  # noqa: B905
+            [double_conv(a, b) for a, b in zip([channels, *widths[:-1]], widths, strict=True)]
         )
         self.pool = nn.MaxPool2d(2)
         self.rise = nn.ModuleList(
@@ -41,7 +41,7 @@ class UNet(nn.Module):
             x = block(self.pool(x) if i > 0 else x)
             skips.append(x)
         skips.pop()
-        for rise, block in zip(self.rise, self.up):  # noqa: B905
+        for rise, block in zip(self.rise, self.up, strict=True):
             x = block(samara.cat([skips.pop(), rise(x)], dim=1))
         return self.head(x)
 

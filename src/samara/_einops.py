@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Sequence
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -20,11 +21,11 @@ __all__ = ["register"]
 _BACKENDS = "einops._backends"
 
 
-def _define(module: ModuleType) -> None:
+def _define(module: Any) -> None:
     """Adds the backend to the module that holds einops' own."""
     import samara
 
-    class SamaraBackend(module.AbstractBackend):  # type: ignore[misc, name-defined]
+    class SamaraBackend(module.AbstractBackend):  # type: ignore[misc]  # a class known at run time
         framework_name = "samara"
 
         def is_appropriate_type(self, tensor: Any) -> bool:
@@ -71,10 +72,10 @@ def _define(module: ModuleType) -> None:
             return samara.einsum(pattern, *tensors)
 
     # einops knows its backends by weak references alone.
-    module.SamaraBackend = SamaraBackend  # type: ignore[attr-defined]
+    module.SamaraBackend = SamaraBackend
 
 
-class _Loader:
+class _Loader(Loader):
     """Loads einops' backends as their own loader does, then adds Samara's."""
 
     def __init__(self, loader: Any) -> None:
@@ -97,7 +98,7 @@ class _Finder:
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader)  # type: ignore[assignment]
+            spec.loader = _Loader(spec.loader)
         return spec
 
 

@@ -7,6 +7,7 @@ the table of the Python Array API standard; Python scalars are weak, they only r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import ml_dtypes
 import numpy as np
@@ -35,6 +36,13 @@ __all__ = [
     "set_default_dtype",
     "to_numpy_dtype",
 ]
+
+
+class HasDType(Protocol):
+    """A tensor, or anything else with a dtype."""
+
+    dtype: DType
+
 
 BOOL = (_core.bool,)
 UNSIGNED = (_core.uint8, _core.uint16, _core.uint32, _core.uint64)
@@ -69,13 +77,13 @@ def to_numpy_dtype(dtype: DType) -> np.dtype[np.generic]:
     return found
 
 
-def from_numpy_dtype(dtype: object) -> DType:
+def from_numpy_dtype(dtype: Any) -> DType:
     """The dtype with the same values as a NumPy dtype; DTypeError where there is none.
 
     >>> from_numpy_dtype("int16")
     samara.int16
     """
-    found = _BY_NAME.get(np.dtype(dtype).name)  # type: ignore[call-overload]
+    found = _BY_NAME.get(np.dtype(dtype).name)
     if found is None:
         raise DTypeError(
             f"dtype: NumPy's {dtype} has no counterpart. Expected one of {', '.join(_BY_NAME)}. "
@@ -95,13 +103,13 @@ def promote_types(a: DType, b: DType) -> DType:
     return _core.promote(a, b)
 
 
-def can_cast(source: object, target: DType) -> bool:
+def can_cast(source: DType | HasDType, target: DType) -> bool:
     """Whether promotion may turn `source` (a dtype or tensor) into `target`.
 
     >>> can_cast(samara.int8, samara.int32), can_cast(samara.float32, samara.int32)
     (True, False)
     """
-    dtype = source if isinstance(source, DType) else source.dtype  # type: ignore[attr-defined]
+    dtype = source if isinstance(source, DType) else source.dtype
     return _core.promote(dtype, target) is target
 
 
@@ -150,13 +158,13 @@ class IInfo:
     min: int
 
 
-def finfo(dtype: object) -> FInfo:
+def finfo(dtype: DType | HasDType) -> FInfo:
     """Limits of a floating-point dtype, or of a complex dtype's parts.
 
     >>> finfo(samara.float32).eps == 2.0**-23
     True
     """
-    found = dtype if isinstance(dtype, DType) else dtype.dtype  # type: ignore[attr-defined]
+    found = dtype if isinstance(dtype, DType) else dtype.dtype
     if found in COMPLEX:
         found = _core.float32 if found is _core.complex64 else _core.float64
     if found not in FLOAT:
@@ -164,7 +172,7 @@ def finfo(dtype: object) -> FInfo:
             f"finfo: {found.name} is not a floating-point dtype. Expected one of "
             f"{', '.join(one.name for one in FLOAT)}. Fix: use iinfo for integers."
         )
-    limits = ml_dtypes.finfo(to_numpy_dtype(found))  # type: ignore[no-untyped-call]
+    limits = ml_dtypes.finfo(to_numpy_dtype(found))  # type: ignore[no-untyped-call]  # its types leave it out
     return FInfo(
         found,
         int(limits.bits),
@@ -175,13 +183,13 @@ def finfo(dtype: object) -> FInfo:
     )
 
 
-def iinfo(dtype: object) -> IInfo:
+def iinfo(dtype: DType | HasDType) -> IInfo:
     """Limits of an integer dtype.
 
     >>> iinfo(samara.int8).min, iinfo(samara.uint8).max
     (-128, 255)
     """
-    found = dtype if isinstance(dtype, DType) else dtype.dtype  # type: ignore[attr-defined]
+    found = dtype if isinstance(dtype, DType) else dtype.dtype
     if found not in INTEGER:
         raise DTypeError(
             f"iinfo: {found.name} is not an integer dtype. Expected one of "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "ArgumentError",
@@ -28,6 +29,9 @@ __all__ = [
 
 class SamaraError(Exception):
     """Base class of all errors that Samara raises on purpose."""
+
+    #: The module that raised it and its own words, once a model has put the place before them.
+    _origin: tuple[Any, str] | None = None
 
 
 class ShapeError(SamaraError, ValueError):
@@ -79,7 +83,9 @@ class TrainingError(SamaraError, RuntimeError):
 
 
 class NumericsError(TrainingError, ArithmeticError):
-    """NaN or infinity where a finite number is needed."""
+    """NaN or infinity where a finite number is needed; `history`: the training until then."""
+
+    history: Any = None
 
 
 # In the order of ErrorKind in csrc/core/error.h.

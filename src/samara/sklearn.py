@@ -260,7 +260,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         return np.concatenate(found)
 
 
-class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
+class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
     """A network that tells classes apart, trained on cross entropy: softmax(f((x - m) / s)).
 
     `network(n_features, n_outputs) -> nn.Module` replaces the multi-layer perceptron that `hidden`,
@@ -329,7 +329,7 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]
         return found
 
 
-class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]
+class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
     """A network that predicts numbers, trained on the mean squared error.
 
     The options are those of `Classifier`; `standardize` scales the targets too, so the losses in

@@ -147,7 +147,7 @@ def test_a_gradient_of_another_form_cannot_be_assigned() -> None:
         with pytest.raises(ShapeError, match=r"Expected the same shape, dtype and device"):
             x.grad = wrong
     with pytest.raises(DTypeError, match="Expected a tensor"):
-        x.grad = [1.0, 2.0]  # type: ignore[assignment]
+        x.grad = [1.0, 2.0]
 
 
 # --- modes ---------------------------------------------------------------------------------------

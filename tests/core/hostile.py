@@ -625,7 +625,7 @@ def autograd(c: Campaign) -> None:
 def with_rule(c: Campaign, rule: Any, x: Tensor, y: Tensor) -> Any:
     """An operation whose Python rule is garbage."""
     if not hasattr(c, "rules"):
-        c.rules = {}  # type: ignore[attr-defined]
+        c.rules = {}
     signature, native = c.rng.choice(
         [
             ("gamble(x, y)", "multiply"),

@@ -26,7 +26,7 @@ def test_attributes() -> None:
     assert x.data_ptr() % 64 == 0
     assert x.T.shape == (3, 2) and x.mT.shape == (3, 2)
     with pytest.raises(AttributeError):
-        x.shape = (6,)  # type: ignore[misc]
+        x.shape = (6,)
 
 
 def test_one_object_per_tensor() -> None:
@@ -80,7 +80,7 @@ def test_numbers() -> None:
 )
 def test_misuse_raises_with_a_way_out(use: object) -> None:
     with pytest.raises((SamaraError, TypeError)) as caught:
-        use()  # type: ignore[operator]
+        use()
     if isinstance(caught.value, SamaraError):
         assert "Expected" in str(caught.value) and "Fix" in str(caught.value)
 
@@ -106,7 +106,7 @@ def test_equality_is_elementwise_and_hash_is_identity() -> None:
     ],
 )
 def test_repr(x: object, text: str) -> None:
-    shown = repr(x())  # type: ignore[operator]
+    shown = repr(x())
     assert text in shown
     assert len(shown) < 200
 

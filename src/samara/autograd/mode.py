@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import samara._core as _core
 
@@ -50,7 +50,7 @@ class _Mode:
             finally:
                 _core.set_grad_enabled(previous)
 
-        return wrapped  # type: ignore[return-value]
+        return cast(F, wrapped)
 
 
 class no_grad(_Mode):

@@ -162,7 +162,7 @@ class Preprocessing:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Preprocessing) and self._state == other._state
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # how Python says it: equal, not hashable
 
     def __repr__(self) -> str:
         return (

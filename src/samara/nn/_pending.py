@@ -21,6 +21,7 @@ import sys
 import weakref
 from collections import Counter
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import samara
@@ -86,7 +87,7 @@ def current_era() -> Era:
 
 def outermost_constructor(kind: type) -> Any:
     """The module whose `__init__` is the outermost one running now, or None."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     found = None
     while frame is not None:
         code = frame.f_code
@@ -94,18 +95,18 @@ def outermost_constructor(kind: type) -> Any:
             owner = frame.f_locals.get(code.co_varnames[0])
             if isinstance(owner, kind):
                 found = owner
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return found
 
 
 def _callers(call_code: Any) -> Iterator[Module]:
     """The modules whose `__call__` is running, outermost first."""
-    frame = sys._getframe(1)
-    found = []
+    frame: FrameType | None = sys._getframe(1)
+    found: list[Module] = []
     while frame is not None:
         if frame.f_code is call_code:
             found.append(frame.f_locals["self"])
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return reversed(found)
 
 

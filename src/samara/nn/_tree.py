@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from samara.errors import ArgumentError
@@ -54,11 +54,12 @@ def members(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _open(name: str, value: Any, above: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    pairs: Iterable[tuple[Any, Any]]
     if isinstance(value, dict):
         pairs = value.items()
         first = next(iter(value.values()), None)
     elif isinstance(value, (list, tuple)):
-        pairs = enumerate(value)  # type: ignore[assignment]
+        pairs = enumerate(value)
         first = value[0] if value else None
     else:
         yield name, value

@@ -141,8 +141,8 @@ class Module:
 
     def _locate(self, error: SamaraError) -> None:
         """Name the module that an error comes from; each caller on the way out adds its part."""
-        origin, text = getattr(error, "_origin", None) or (self, str(error))
-        error._origin = (origin, text)  # type: ignore[attr-defined]
+        origin, text = error._origin or (self, str(error))
+        error._origin = (origin, text)
         path = next((name for name, module in self.named_modules() if module is origin), "")
         place = f"model.{path}" if path else "model"
         error.args = (f"{place} ({type(origin).__name__}): {text}", *error.args[1:])

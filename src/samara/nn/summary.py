@@ -78,7 +78,9 @@ def summary(model: Module, *args: Any, **kwargs: Any) -> ModelSummary:
     # Asked first: it fills the parameters, and says so when one has no shape yet.
     list(model.parameters())
     for path, module in model.named_modules():
-        own = [p for p in _own_parameters(module) if id(p) not in seen and not seen.add(id(p))]  # type: ignore[func-returns-value]
+        fresh = {id(p): p for p in _own_parameters(module) if id(p) not in seen}
+        seen.update(fresh)
+        own = list(fresh.values())
         count = sum(p.numel() for p in own)
         total += count
         trainable += sum(p.numel() for p in own if p.requires_grad)

@@ -140,7 +140,7 @@ def _read_file(path: str) -> dict[str, Tensor]:
 
     content = _read(path)
     try:
-        entries: Any = safetensors.deserialize(content)  # type: ignore[no-untyped-call]
+        entries: Any = safetensors.deserialize(content)  # type: ignore[no-untyped-call]  # it has no type hints
     except safetensors.SafetensorError as error:
         raise DataError(
             f"load_weights: {path!r} ({len(content)} bytes) is no complete safetensors file: "

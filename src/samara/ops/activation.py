@@ -141,7 +141,7 @@ def _gelu_ref(x: Any) -> Any:
 def _gelu_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     density = (0.5 / math.sqrt(2.0) * TWO_OVER_ROOT_PI) * exp(-0.5 * square(x))
     slope = where(abs(x) == math.inf, 0.0, x) * density
-    return g * (0.5 * erfc(x * -math.sqrt(0.5)) + slope)  # type: ignore[no-any-return]
+    return g * (0.5 * erfc(x * -math.sqrt(0.5)) + slope)
 
 
 gelu_exact = unary(
@@ -168,7 +168,7 @@ def _gelu_tanh_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     u = GELU_SCALE * (near + GELU_CUBIC * near * square(near))
     s = sigmoid(2 * u)
     slope = 2 * GELU_SCALE * (1 + 3 * GELU_CUBIC * square(near))
-    return g * (s + near * s * (1 - s) * slope)  # type: ignore[no-any-return]
+    return g * (s + near * s * (1 - s) * slope)
 
 
 gelu_tanh = unary(
@@ -223,18 +223,18 @@ gelu_tanh = unary(
 )
 def gelu(x: Tensor, approximate: str = "none") -> Tensor:
     if approximate == "none":
-        return gelu_exact(x)  # type: ignore[no-any-return]
+        return gelu_exact(x)
     if approximate != "tanh":
         raise ArgumentError(
             f"gelu: approximate is {approximate!r}. Expected 'none' or 'tanh'. "
             "Fix: choose one of them."
         )
-    return gelu_tanh(x)  # type: ignore[no-any-return]
+    return gelu_tanh(x)
 
 
 def _silu_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     s = sigmoid(x)
-    return g * (s + where(abs(x) == math.inf, 0.0, x) * (s * (1 - s)))  # type: ignore[no-any-return]
+    return g * (s + where(abs(x) == math.inf, 0.0, x) * (s * (1 - s)))
 
 
 silu = unary(
@@ -268,7 +268,7 @@ softplus = unary(
 def _mish_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     gate = tanh(softplus(x, 1.0, math.inf))
     slope = sigmoid(x) * ((1 - gate) * (1 + gate))
-    return g * (gate + where(abs(x) == math.inf, 0.0, x) * slope)  # type: ignore[no-any-return]
+    return g * (gate + where(abs(x) == math.inf, 0.0, x) * slope)
 
 
 mish = unary(
@@ -329,7 +329,7 @@ def _hardswish_ref(x: Any) -> Any:
 def _hardswish_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     near = minimum(maximum(x, -3.0), 3.0)
     inner = where(x < 3, g * (near / 3 + 0.5), g)
-    return where(x <= -3, 0.0, inner)  # type: ignore[no-any-return]
+    return where(x <= -3, 0.0, inner)
 
 
 hardswish = unary(

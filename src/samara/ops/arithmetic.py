@@ -391,9 +391,9 @@ positive = unary(
 
 def _abs_grad(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     if x.dtype not in COMPLEX:
-        return g * sign(x)  # type: ignore[no-any-return]
+        return g * sign(x)
     length = abs(x)
-    return g * (x / where(length == 0, 1.0, length))  # type: ignore[no-any-return]
+    return g * (x / where(length == 0, 1.0, length))
 
 
 abs = unary(

@@ -109,7 +109,8 @@ def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> T
 )
 def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
     _check("lerp", x, FLOAT, "floating-point numbers")
-    return x + (end - x) * weight  # type: ignore[no-any-return]
+    between: Tensor = x + (end - x) * weight
+    return between
 
 
 @composite(
@@ -145,8 +146,8 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 
     if alpha != 1:
         product = product * alpha
     if beta == 0:
-        return product  # type: ignore[no-any-return]
-    return product + (x if beta == 1 else x * beta)  # type: ignore[no-any-return]
+        return product
+    return product + (x if beta == 1 else x * beta)
 
 
 @composite(
@@ -164,7 +165,7 @@ def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 
     in_place=True,
 )
 def clamp_min(x: Tensor, min: Any) -> Tensor:
-    return clamp(x, min=min)  # type: ignore[no-any-return]
+    return clamp(x, min=min)
 
 
 @composite(
@@ -182,7 +183,7 @@ def clamp_min(x: Tensor, min: Any) -> Tensor:
     in_place=True,
 )
 def clamp_max(x: Tensor, max: Any) -> Tensor:
-    return clamp(x, max=max)  # type: ignore[no-any-return]
+    return clamp(x, max=max)
 
 
 def _contracted(x: Tensor, y: Tensor, axes: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -250,4 +251,4 @@ def tensordot(x: Tensor, y: Tensor, axes: Any = 2) -> Tensor:
     inner = math.prod(sizes)
     left = x.permute((*rows, *first)).reshape(math.prod(x.shape[a] for a in rows), inner)
     right = y.permute((*second, *columns)).reshape(inner, math.prod(y.shape[a] for a in columns))
-    return matmul(left, right).reshape(shape)  # type: ignore[no-any-return]
+    return matmul(left, right).reshape(shape)

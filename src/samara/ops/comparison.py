@@ -290,7 +290,8 @@ def isclose(
     x, y = (_inexact(v) if isinstance(v, Tensor) else v for v in (x, y))
     # Where y is infinite the bound is too, and everything would be near it.
     near = abs(x - y) <= atol + rtol * builtins.abs(y)
-    return same | (near & (builtins.abs(y) < math.inf))  # type: ignore[no-any-return]
+    close: Tensor = same | (near & (builtins.abs(y) < math.inf))
+    return close
 
 
 def _inexact(x: Tensor) -> Tensor:

@@ -81,7 +81,7 @@ def complex(x: Tensor, y: Tensor) -> Tensor:
 
 def _joined(x: Tensor, y: Tensor, dtype: Any) -> Tensor:
     shape = broadcast("complex", x.shape, y.shape)
-    return view_as_complex(stack([x.expand(shape), y.expand(shape)], -1))  # type: ignore[no-any-return]
+    return view_as_complex(stack([x.expand(shape), y.expand(shape)], -1))
 
 
 @composite(
@@ -181,10 +181,10 @@ view_as_real = operation(
 def angle(x: Tensor) -> Tensor:
     require_dtype("angle", x, ALL)
     if x.dtype in COMPLEX:
-        return atan2(x.imag, x.real)  # type: ignore[no-any-return]
+        return atan2(x.imag, x.real)
     wide = x if x.dtype in FLOAT else x.to(_core.default_dtype())
     # No slope, but a NaN passes.
-    return where(wide < 0, wide.new_full((), math.pi), 0.0) + where(  # type: ignore[no-any-return]
+    return where(wide < 0, wide.new_full((), math.pi), 0.0) + where(
         isfinite(wide), 0.0, wide - wide
     )
 

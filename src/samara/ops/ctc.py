@@ -122,7 +122,7 @@ def _rows(targets: Tensor, lengths: Any, count: int) -> Tensor:
 
 def _shifted(alpha: Tensor, by: int) -> Tensor:
     empty = full((alpha.shape[0], by), IMPOSSIBLE, dtype=alpha.dtype, device=alpha.device)
-    return concat([empty, alpha], axis=1)[:, : alpha.shape[1]]  # type: ignore[no-any-return]
+    return concat([empty, alpha], axis=1)[:, : alpha.shape[1]]
 
 
 def _likelihoods(x: Tensor, labels: Tensor, steps: Any, lengths: Any, blank: int) -> Tensor:
@@ -156,7 +156,7 @@ def _likelihoods(x: Tensor, labels: Tensor, steps: Any, lengths: Any, blank: int
     total = logsumexp(concat([last, before], axis=1), axis=1)
     # Without a step only the empty sequence is there.
     total = where(step == 0, where(length == 0, 0.0, IMPOSSIBLE), total)
-    return -total  # type: ignore[no-any-return]
+    return -total
 
 
 @composite(
@@ -232,5 +232,5 @@ def ctc_loss(
     values = where(infeasible, 0.0 if zero_infinity else math.inf, values).to(x.dtype)
     if reduction == "mean":
         divisor = asarray(np.maximum(lengths, 1), dtype=values.dtype, device=x.device)
-        return (values / divisor).mean()  # type: ignore[no-any-return]
-    return values.sum() if reduction == "sum" else values if batched else values.reshape(())  # type: ignore[no-any-return]
+        return (values / divisor).mean()
+    return values.sum() if reduction == "sum" else values if batched else values.reshape(())

@@ -40,7 +40,7 @@ def _initial(place: int, x: Tensor, y: Tensor, make: Any, include: bool) -> Tens
     if not include:
         return y
     shape = (*x.shape[:place], 1, *x.shape[place + 1 :])
-    return concat([make(shape, dtype=y.dtype, device=y.device), y], place)  # type: ignore[no-any-return]
+    return concat([make(shape, dtype=y.dtype, device=y.device), y], place)
 
 
 def _scan_samples(rng: np.random.Generator) -> list[Sample]:
@@ -159,7 +159,7 @@ def cumulative_prod(
     errors=lambda: [ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2)],
 )
 def cumprod(x: Tensor, axis: int, *, dtype: Any = None) -> Tensor:
-    return cumulative_prod(x, axis=axis, dtype=dtype)  # type: ignore[no-any-return]
+    return cumulative_prod(x, axis=axis, dtype=dtype)
 
 
 @composite(

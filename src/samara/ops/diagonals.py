@@ -87,7 +87,7 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
     spread = values.unsqueeze(-1) if offset >= 0 else values.unsqueeze(-2)
     zero = zeros((), dtype=x.dtype, device=x.device)
     made = where(on, spread, zero)
-    return made.movedim((-2, -1), tuple(places))  # type: ignore[no-any-return]
+    return made.movedim((-2, -1), tuple(places))
 
 
 @composite(
@@ -111,7 +111,7 @@ def diag_embed(x: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Te
 )
 def diagflat(x: Tensor, offset: int = 0) -> Tensor:
     _tensor("diagflat", x)
-    return diag_embed(x.reshape(x.numel()), offset)  # type: ignore[no-any-return]
+    return diag_embed(x.reshape(x.numel()), offset)
 
 
 def _block_diag_ref(*tensors: Any) -> Any:
@@ -179,7 +179,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
         ]
         rows.append(concat(parts, 1))
         left += x.shape[1]
-    return concat(rows, 0)  # type: ignore[no-any-return]
+    return concat(rows, 0)
 
 
 # --- tables of indices ----------------------------------------------------------------------------
@@ -311,7 +311,7 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
     if len(tensors) == 1:
         return tensors[0].clone()
     grids = meshgrid(*tensors, indexing="ij")
-    return stack([x.reshape(x.numel()) for x in grids], -1)  # type: ignore[no-any-return]
+    return stack([x.reshape(x.numel()) for x in grids], -1)
 
 
 def _choices(n: int, r: int, again: bool) -> Any:

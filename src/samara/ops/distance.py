@@ -74,7 +74,7 @@ def pairwise_distance(
     require_dtype("pairwise_distance", y, FLOAT, "y")
     broadcast("pairwise_distance", x.shape, y.shape)
     _check_p("pairwise_distance", p)
-    return norm(x - y + eps, p, axis=-1, keepdims=keepdim)  # type: ignore[no-any-return]
+    return norm(x - y + eps, p, axis=-1, keepdims=keepdim)
 
 
 def _cosine_ref(x: Any, y: Any, axis: int = 1, eps: float = 1e-8) -> Any:
@@ -121,7 +121,7 @@ def cosine_similarity(x: Tensor, y: Tensor, axis: int = 1, eps: float = 1e-8) ->
     place = _axis("cosine_similarity", axis, len(shape))
     a = norm(x, axis=place, keepdims=True).clamp(min=eps)
     b = norm(y, axis=place, keepdims=True).clamp(min=eps)
-    return (x / a * (y / b)).sum(axis=place)  # type: ignore[no-any-return]
+    return (x / a * (y / b)).sum(axis=place)
 
 
 @composite(
@@ -154,7 +154,7 @@ def cosine_similarity(x: Tensor, y: Tensor, axis: int = 1, eps: float = 1e-8) ->
 def normalize(x: Tensor, p: float = 2.0, axis: int = 1, eps: float = 1e-12) -> Tensor:
     require_dtype("normalize", x, FLOAT)
     place = _axis("normalize", axis, x.ndim)
-    return x / norm(x, p, axis=place, keepdims=True).clamp(min=eps)  # type: ignore[no-any-return]
+    return x / norm(x, p, axis=place, keepdims=True).clamp(min=eps)
 
 
 _MODES = (
@@ -219,8 +219,8 @@ def cdist(x: Tensor, y: Tensor, p: float = 2.0, compute_mode: str = _MODES[0]) -
         squares = (squares - 2 * matmul(x, y.mT)).clamp(min=0.0)
         # The root has no slope at 0.
         zero = squares == 0
-        return where(zero, 0.0, where(zero, 1.0, squares).sqrt())  # type: ignore[no-any-return]
-    return norm(x.unsqueeze(-2) - y.unsqueeze(-3), p, axis=-1)  # type: ignore[no-any-return]
+        return where(zero, 0.0, where(zero, 1.0, squares).sqrt())
+    return norm(x.unsqueeze(-2) - y.unsqueeze(-3), p, axis=-1)
 
 
 @composite(
@@ -256,7 +256,7 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
     if x.ndim != 2:
         raise ShapeError(f"pdist: x has shape {x.shape}. Expected a matrix. Fix: reshape it.")
     rows, columns = np.triu_indices(x.shape[0], 1)
-    return norm(x[rows] - x[columns], p, axis=-1)  # type: ignore[no-any-return]
+    return norm(x[rows] - x[columns], p, axis=-1)
 
 
 @composite(
@@ -279,7 +279,7 @@ def pdist(x: Tensor, p: float = 2.0) -> Tensor:
 )
 def dist(x: Tensor, y: Tensor, p: float = 2.0) -> Tensor:
     require_dtype("dist", x, FLOAT)
-    return norm(x - y, p)  # type: ignore[no-any-return]
+    return norm(x - y, p)
 
 
 def _renorm_ref(x: Any, p: float, axis: int, maxnorm: float) -> Any:
@@ -327,4 +327,4 @@ def renorm(x: Tensor, p: float, axis: int, maxnorm: float) -> Tensor:
     place = _axis("renorm", axis, x.ndim)
     others = tuple(i for i in range(x.ndim) if i != place)
     length = norm(x, p, axis=others, keepdims=True)
-    return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)  # type: ignore[no-any-return]
+    return x * where(length > maxnorm, maxnorm / (length + 1e-7), 1.0)

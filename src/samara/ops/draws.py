@@ -83,12 +83,13 @@ def multinomial(
         # The largest of log w + Gumbel noise is a draw, the next one a draw from the rest.
         u = uniform(x.shape, key=key, dtype=weights.dtype, device=x.device).clamp(min=1e-30)
         scores = where(weights > 0, weights.log() - (-u.log()).log(), -math.inf)
-        return topk(scores, num_samples, axis=-1).indices  # type: ignore[no-any-return]
+        chosen: Tensor = topk(scores, num_samples, axis=-1).indices
+        return chosen
     sums = weights.to(_core.float64).cumsum(-1)
     shape = (*x.shape[:-1], num_samples)
     u = uniform(shape, key=key, dtype=_core.float64, device=x.device) * sums[..., -1:]
     found = searchsorted(sums, u, side="right")
-    return found.clamp(max=x.shape[-1] - 1)  # type: ignore[no-any-return]
+    return found.clamp(max=x.shape[-1] - 1)
 
 
 def _certain(x: Any, num_samples: int) -> Any:
@@ -163,7 +164,7 @@ def randint_like(
     """
     start, stop = (0, low) if high is None else (low, high)
     drawn = randint(start, stop, x.shape, key=key, device=device or x.device)
-    return drawn.to(dtype or x.dtype)  # type: ignore[no-any-return]
+    return drawn.to(dtype or x.dtype)
 
 
 # --- grids ----------------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def logspace(
 ) -> Tensor:
     grid = linspace(start, end, steps, dtype=_core.float64, device=device)
     made = (grid * math.log2(base)).exp2() if base > 0 else base**grid
-    return made.to(dtype or _core.default_dtype())  # type: ignore[no-any-return]
+    return made.to(dtype or _core.default_dtype())
 
 
 # --- functions of PyTorch's that other ones here answer -------------------------------------------
@@ -210,7 +211,8 @@ def rsub(x: Tensor, other: Any, *, alpha: Any = 1) -> Tensor:
     >>> samara.rsub(samara.tensor([1.0]), 3.0).tolist()
     [2.0]
     """
-    return other - (x if alpha == 1 else x * alpha)  # type: ignore[no-any-return]
+    result: Tensor = other - (x if alpha == 1 else x * alpha)
+    return result
 
 
 @plain()
@@ -277,7 +279,7 @@ def resize_as_(x: Tensor, other: Tensor) -> Tensor:
     >>> samara.zeros(4).resize_as_(samara.zeros(2, 2)).shape
     (2, 2)
     """
-    return resize_(x, other.shape)  # type: ignore[no-any-return]
+    return resize_(x, other.shape)
 
 
 @plain("set_")
@@ -303,19 +305,19 @@ def sum_to_size(x: Tensor, *size: Any) -> Tensor:
     from samara.ops.reduction import sum_to
 
     shape = size[0] if len(size) == 1 and not isinstance(size[0], int) else size
-    return sum_to(x, tuple(shape))  # type: ignore[no-any-return]
+    return sum_to(x, tuple(shape))
 
 
 def _new_empty_strided(self: Tensor, size: Any, stride: Any, **options: Any) -> Tensor:
     """samara.empty_strided(...) with this tensor's dtype and device by default."""
     options = {"dtype": self.dtype, "device": self.device} | options
-    return empty_strided(size, stride, **options)  # type: ignore[no-any-return]
+    return empty_strided(size, stride, **options)
 
 
 def _new(self: Tensor, *data: Any) -> Tensor:
     """A tensor of this dtype and device, of sizes or of data."""
     if all(isinstance(size, int) for size in data):
-        return empty(tuple(data) or 0, dtype=self.dtype, device=self.device)  # type: ignore[no-any-return]
+        return empty(tuple(data) or 0, dtype=self.dtype, device=self.device)
     return self.new_tensor(*data)
 
 

@@ -299,11 +299,9 @@ def _greedy_tree(
     while len(left) > 1:
         pairs = [(i, j) for i in range(len(left)) for j in range(i + 1, len(left))]
 
-        def cost(pair: tuple[int, int]) -> float:
-            a, b = (_left_over(left[k][0], terms, output) for k in pair)  # noqa: B023
-            return _cost(a, b, sizes)
-
-        i, j = min(pairs, key=cost)
+        labels = [_left_over(group, terms, output) for group, _ in left]
+        costs = [_cost(labels[i], labels[j], sizes) for i, j in pairs]
+        i, j = pairs[costs.index(min(costs))]
         merged = (left[i][0] | left[j][0], (left[i][1], left[j][1]))
         left = [entry for k, entry in enumerate(left) if k not in (i, j)] + [merged]
     return left[0][1]

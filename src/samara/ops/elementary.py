@@ -168,7 +168,8 @@ tan = unary(
 
 
 def _asin_slope(x: Tensor) -> Tensor:
-    return conjugate(sqrt((1 - x) * (1 + x)))  # type: ignore[no-any-return]
+    slope: Tensor = conjugate(sqrt((1 - x) * (1 + x)))
+    return slope
 
 
 asin = unary(

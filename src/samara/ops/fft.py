@@ -517,10 +517,13 @@ def _positive(place: str, n: Any) -> None:
         )
 
 
-_frequency_errors = lambda: [  # noqa: E731
-    ErrorSample(ArgumentError, "n is 0", 0),
-    ErrorSample(DTypeError, "n is 2.5", 2.5),
-]
+def _frequency_errors() -> list[ErrorSample]:
+    return [
+        ErrorSample(ArgumentError, "n is 0", 0),
+        ErrorSample(DTypeError, "n is 2.5", 2.5),
+    ]
+
+
 _OPTIONS = "*, dtype: dtype? = None, device: device? = None"
 
 

@@ -66,7 +66,7 @@ def bucketize(
         )
     values = x if isinstance(x, Tensor) else asarray(x, device=boundaries.device)
     found = searchsorted(boundaries, values, side="right" if right else "left")
-    return found.to(int32) if out_int32 else found  # type: ignore[no-any-return]
+    return found.to(int32) if out_int32 else found
 
 
 def _bounds(place: str, x: Tensor, low: float, high: float) -> tuple[float, float]:
@@ -87,7 +87,7 @@ def _counted(x: Tensor, low: float, high: float, bins: int, weight: Tensor | Non
     place = ((wide - low) * (bins / (high - low))).floor().clamp(0, bins - 1)
     index = where(inside, place, float(bins)).to(int64)
     weights = None if weight is None else weight.reshape(-1)
-    return bincount(index.reshape(-1), weights, minlength=bins + 1)[:bins]  # type: ignore[no-any-return]
+    return bincount(index.reshape(-1), weights, minlength=bins + 1)[:bins]
 
 
 def _histc_ref(x: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:

@@ -114,7 +114,7 @@ def detach(x: Tensor) -> Tensor:
 
 def _writing(name: str, function: Callable[..., Any]) -> Callable[..., Tensor]:
     def write(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return copy_(x, function(readable(x), *args, **kwargs))  # type: ignore[no-any-return]
+        return copy_(x, function(readable(x), *args, **kwargs))
 
     write.__name__ = write.__qualname__ = f"{name}_"
     write.__module__ = "samara"
@@ -184,7 +184,7 @@ def exponential_(x: Tensor, lambd: float = 1.0, *, key: Key | int | None = None)
     True
     """
     _positive("exponential_", "lambd", lambd)
-    return copy_(x, _drawn("exponential_", x, key).log() / -lambd)  # type: ignore[no-any-return]
+    return copy_(x, _drawn("exponential_", x, key).log() / -lambd)
 
 
 @plain("geometric_")
@@ -199,7 +199,7 @@ def geometric_(x: Tensor, p: float, *, key: Key | int | None = None) -> Tensor:
     if not 0 < p < 1:
         raise ArgumentError(f"geometric_: p is {p}. Expected 0 < p < 1. Fix: correct p.")
     draws = _drawn("geometric_", x, key).log() / math.log1p(-p)
-    return copy_(x, draws.ceil().clamp(min=1))  # type: ignore[no-any-return]
+    return copy_(x, draws.ceil().clamp(min=1))
 
 
 @plain("cauchy_")
@@ -215,7 +215,7 @@ def cauchy_(
     """
     _positive("cauchy_", "sigma", sigma)
     angle = (_drawn("cauchy_", x, key) - 0.5) * math.pi
-    return copy_(x, angle.tan() * sigma + median)  # type: ignore[no-any-return]
+    return copy_(x, angle.tan() * sigma + median)
 
 
 @plain("log_normal_")
@@ -237,7 +237,7 @@ def log_normal_(
             f"log_normal_: x has dtype {x.dtype}. Expected floats. Fix: convert it first."
         )
     drawn = normal(x.shape, mean, std, key=key, dtype=x.dtype, device=x.device)
-    return copy_(x, drawn.exp())  # type: ignore[no-any-return]
+    return copy_(x, drawn.exp())
 
 
 # The whole numbers that each float dtype has without a gap.
@@ -270,7 +270,7 @@ def random_(
     else:
         high = 2 ** _DIGITS.get(x.dtype.name, 0) + (x.dtype is not _core.bool) * 1
         high = 2 if x.dtype is _core.bool else high
-    return copy_(x, randint(low, high, x.shape, key=key, device=x.device))  # type: ignore[no-any-return]
+    return copy_(x, randint(low, high, x.shape, key=key, device=x.device))
 
 
 # --- by place -------------------------------------------------------------------------------------
@@ -309,7 +309,7 @@ def _visit(x: Tensor, function: Callable[..., Any], *others: Tensor) -> Tensor:
     made = [function(*items) for items in zip(*values, strict=True)]
     from samara.tensor import asarray
 
-    return copy_(x, asarray(np.asarray(made).reshape(x.shape), dtype=x.dtype, device=x.device))  # type: ignore[no-any-return]
+    return copy_(x, asarray(np.asarray(made).reshape(x.shape), dtype=x.dtype, device=x.device))
 
 
 @plain("apply_")

@@ -12,7 +12,7 @@ import numpy as np
 
 from samara._core import bool as samara_bool
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ALL, METHODS, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, METHODS, ErrorSample, Function, Sample, composite, operation
 from samara.tensor import Tensor
 
 
@@ -164,7 +164,7 @@ argwhere = operation(
     methods=("argwhere",),
 )
 
-nonzero = operation(
+nonzero: Function = operation(
     "nonzero(x)",
     doc="""The places of the elements that are not zero, in row-major order, one tensor for each
     axis.

@@ -9,7 +9,7 @@ import numpy as np
 
 import samara._core as _core
 from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ALL, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, ErrorSample, Function, Sample, composite, operation
 from samara.tensor import Tensor
 
 _MOST_PARTS = 1 << 20  # beyond the length all further parts are empty
@@ -89,7 +89,7 @@ stack = operation(
 )
 
 
-unbind = operation(
+unbind: Function = operation(
     "unbind(x, axis: int = 0)",
     doc="""The entries along an axis, as a tuple of views. x: [*S] -> n tensors without the axis.
 

@@ -55,12 +55,14 @@ _lu_permutation: Callable[..., Tensor] = Operation(
 def _permutation_matrix(pivots: Tensor, rows: int, like: Tensor) -> Tensor:
     """P of A = P L U."""
     order = _permutation(pivots, rows)
-    return eye_like(like, rows)[order].swapaxes(-1, -2)  # type: ignore[no-any-return]
+    one: Tensor = eye_like(like, rows)
+    return one[order].swapaxes(-1, -2)
 
 
 def _unit_lower(LU: Tensor) -> Tensor:
     rows, size = LU.shape[-2], min(LU.shape[-2:])
-    return LU[..., :size].tril(-1) + eye_like(LU, rows, size)  # type: ignore[no-any-return]
+    lower: Tensor = LU[..., :size].tril(-1) + eye_like(LU, rows, size)
+    return lower
 
 
 def _reordered(x: Tensor, order: Tensor) -> Tensor:
@@ -415,7 +417,7 @@ def _lu_solve_ref(LU: Any, pivots: Any, B: Any, left: bool, turned: bool) -> Any
     ],
 )
 def _lu_solve_torch(b: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
-    return lu_solve(LU_data, LU_pivots, b)  # type: ignore[no-any-return]
+    return lu_solve(LU_data, LU_pivots, b)
 
 
 # --- Cholesky -------------------------------------------------------------------------------------
@@ -484,7 +486,8 @@ _indefinite = ErrorSample(
 )
 def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     require_square("linalg.cholesky", A, "A")
-    return _cholesky(A, upper, True)[0]  # type: ignore[no-any-return]
+    factor: Tensor = _cholesky(A, upper, True)[0]
+    return factor
 
 
 @composite(
@@ -503,7 +506,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     errors=square_errors(_indefinite),
 )
 def _cholesky_torch(A: Tensor, upper: bool = False) -> Tensor:
-    return cholesky(A, upper=upper)  # type: ignore[no-any-return]
+    return cholesky(A, upper=upper)
 
 
 @composite(
@@ -593,7 +596,7 @@ def cholesky_solve(B: Tensor, L: Tensor, upper: bool = False) -> Tensor:
 )
 def cholesky_inverse(L: Tensor, upper: bool = False) -> Tensor:
     require_square("cholesky_inverse", L, "L")
-    return cholesky_solve(eye_like(L).expand(L.shape), L, upper)  # type: ignore[no-any-return]
+    return cholesky_solve(eye_like(L).expand(L.shape), L, upper)
 
 
 # --- LDL ------------------------------------------------------------------------------------------

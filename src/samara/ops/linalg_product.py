@@ -60,7 +60,7 @@ def _normal(rng: np.random.Generator, *shape: int) -> Any:
     errors=lambda: [ErrorSample(IndexError, "axis -2 is out of range", np.ones(3))],
 )
 def linalg_diagonal(x: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    return diagonal(x, offset, dim1, dim2)  # type: ignore[no-any-return]
+    return diagonal(x, offset, dim1, dim2)
 
 
 @composite(
@@ -87,7 +87,7 @@ def linalg_diagonal(x: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -
 )
 def linalg_trace(x: Tensor, *, offset: int = 0, dtype: DType | None = None) -> Tensor:
     require_dtype("linalg.trace", x, NUMERIC)
-    return diagonal(x, offset, -2, -1).sum(axis=-1, dtype=dtype)  # type: ignore[no-any-return]
+    return diagonal(x, offset, -2, -1).sum(axis=-1, dtype=dtype)
 
 
 # --- cross products -------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def inner(x: Tensor, y: Tensor) -> Tensor:
     size = x.shape[-1]
     left = x.reshape(math.prod(x.shape[:-1]), size)
     right = y.reshape(math.prod(y.shape[:-1]), size)
-    return matmul(left, right.transpose(0, 1)).reshape((*x.shape[:-1], *y.shape[:-1]))  # type: ignore[no-any-return]
+    return matmul(left, right.transpose(0, 1)).reshape((*x.shape[:-1], *y.shape[:-1]))
 
 
 @composite(
@@ -255,7 +255,7 @@ def vdot(x: Tensor, y: Tensor) -> Tensor:
             f"vdot: shapes {tuple(x.shape)} and {tuple(y.shape)} given. Expected two vectors. "
             "Fix: flatten them with reshape(-1)."
         )
-    return matmul(x.conj(), y)  # type: ignore[no-any-return]
+    return matmul(x.conj(), y)
 
 
 @composite(
@@ -288,7 +288,7 @@ def kron(x: Tensor, y: Tensor) -> Tensor:
     return (left * right).reshape([m * n for m, n in zip(a, b, strict=True)])
 
 
-def _added(x: Any, product: Any, beta: Any, alpha: Any) -> Any:
+def _added(x: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
     product = product if alpha == 1 else product * alpha
     return product if beta == 0 else product + (x if beta == 1 else x * beta)
 
@@ -322,7 +322,7 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1)
             f"addmv: shapes {tuple(mat.shape)} and {tuple(vec.shape)} given. Expected a matrix and "
             "a vector. Fix: use addmm for matrices."
         )
-    return _added(x, matmul(mat, vec), beta, alpha)  # type: ignore[no-any-return]
+    return _added(x, matmul(mat, vec), beta, alpha)
 
 
 @composite(
@@ -356,7 +356,7 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1
             f"addr: shapes {tuple(vec1.shape)} and {tuple(vec2.shape)} given. Expected two "
             "vectors. Fix: flatten them with reshape(-1)."
         )
-    return _added(x, vec1.unsqueeze(1) * vec2, beta, alpha)  # type: ignore[no-any-return]
+    return _added(x, vec1.unsqueeze(1) * vec2, beta, alpha)
 
 
 @composite(
@@ -395,7 +395,7 @@ def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: A
     # One product of wide matrices: the sum over the stack is part of it.
     left = batch1.movedim(0, 1).reshape(rows, count * size)
     right = batch2.reshape(batch2.shape[0] * batch2.shape[1], batch2.shape[2])
-    return _added(x, matmul(left, right), beta, alpha)  # type: ignore[no-any-return]
+    return _added(x, matmul(left, right), beta, alpha)
 
 
 # --- chains, powers, exponentials -----------------------------------------------------------------
@@ -434,7 +434,7 @@ def _chain(place: str, matrices: Sequence[Tensor]) -> Tensor:
         if i == j:
             return matrices[i]
         k = split[i][j]
-        return matmul(product(i, k), product(k + 1, j))  # type: ignore[no-any-return]
+        return matmul(product(i, k), product(k + 1, j))
 
     return product(0, len(matrices) - 1)
 
@@ -574,7 +574,8 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
     if isinstance(n, bool) or not isinstance(n, int):
         raise DTypeError(f"{place}: n is {n!r}. Expected an int. Fix: pass a whole number.")
     if n == 0:
-        return A * 0 + eye_like(A) if A.requires_grad else eye_like(A).expand(A.shape).clone()  # type: ignore[no-any-return]
+        one: Tensor = eye_like(A)
+        return A * 0 + one if A.requires_grad else one.expand(A.shape).clone()
     power = inv(A) if n < 0 else A
     result: Tensor | None = None
     for place_value, digit in enumerate(reversed(f"{abs(n):b}")):
@@ -629,20 +630,20 @@ def matrix_exp(A: Tensor) -> Tensor:
     size = where(size < math.inf, size, 0)
     squarings = (size / _PADE_RADIUS).log2().ceil().clamp(min=0)[..., None, None]
     x = A * (2.0**-squarings).astype(A.dtype)
-    one = eye_like(A)
+    one: Tensor = eye_like(A)
     x2 = matmul(x, x)
     x4 = matmul(x2, x2)
     x6 = matmul(x4, x2)
 
     def even(c: Sequence[float]) -> Tensor:
         high = matmul(x6, c[6] * x6 + c[5] * x4 + c[4] * x2)
-        return high + c[3] * x6 + c[2] * x4 + c[1] * x2 + c[0] * one  # type: ignore[no-any-return]
+        return high + c[3] * x6 + c[2] * x4 + c[1] * x2 + c[0] * one
 
     v, u = even(_PADE[0::2]), matmul(x, even(_PADE[1::2]))
-    result = _solve(v - u, v + u, True, True)[0]
+    result: Tensor = _solve(v - u, v + u, True, True)[0]
     for k in range(int(squarings.max().item())):
         result = where(squarings > k, matmul(result, result), result)
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _exp_ref(A: Any) -> Any:
@@ -672,7 +673,7 @@ def _powers(place: str, x: Tensor, count: Any) -> Tensor:
     columns = [x * 0 + 1]
     for _ in range(size - 1):
         columns.append(columns[-1] * x)
-    return stack(columns, -1)  # type: ignore[no-any-return]
+    return stack(columns, -1)
 
 
 @composite(

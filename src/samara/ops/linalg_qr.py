@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def _householder_grad(g: Tensor, A: Tensor, tau: Tensor, y: Tensor) -> tuple[Ten
         found = _core.backward([_reflections(a, t)], [g], [a, t], outer, outer, False)
     finally:
         _core.set_grad_enabled(outer)
-    return found[0], found[1]  # type: ignore[return-value]
+    return cast(tuple[Tensor, Tensor], tuple(found))
 
 
 _householder: Callable[..., Tensor] = Operation(

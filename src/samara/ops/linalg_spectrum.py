@@ -58,7 +58,7 @@ def _eigh_grad(g: Any, A: Tensor, y: Any, *, UPLO: str) -> Tensor:
     inner = matmul(adjoint(V), gv)
     require_no_phase("linalg.eigh", main_diagonal(inner), gv)
     inner = divided_by_gaps(_without_diagonal(inner), _gaps(values)) + diagonal_matrix(gw)
-    return matmul(matmul(V, inner), adjoint(V))  # type: ignore[no-any-return]
+    return matmul(matmul(V, inner), adjoint(V))
 
 
 Eigh = namedtuple("Eigh", ["eigenvalues", "eigenvectors"])
@@ -287,7 +287,7 @@ def _svd_grad(g: Any, A: Tensor, y: Any, *, full_matrices: bool) -> Tensor:
     if n > k:
         outside = divided_by_gaps(gvh - matmul(adjoint(vgv), Vh), rows.expand(gvh.shape))
         da = da + matmul(U, outside)
-    return da  # type: ignore[no-any-return]
+    return da
 
 
 def divided_by_gaps_of_values(x: Tensor, gaps: Tensor) -> Tensor:

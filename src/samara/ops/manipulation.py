@@ -129,7 +129,7 @@ reshape = operation(
 )
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     if x.ndim == 0:
-        return reshape(x, (1,))  # type: ignore[no-any-return]
+        return reshape(x, (1,))
     first, last = _axis("flatten", start_dim, x.ndim), _axis("flatten", end_dim, x.ndim)
     if first > last:
         raise ArgumentError(
@@ -137,7 +137,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
             "Fix: swap them."
         )
     size = math.prod(x.shape[first : last + 1])
-    return reshape(x, (*x.shape[:first], size, *x.shape[last + 1 :]))  # type: ignore[no-any-return]
+    return reshape(x, (*x.shape[:first], size, *x.shape[last + 1 :]))
 
 
 @composite(
@@ -160,7 +160,7 @@ def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     errors=lambda: [ErrorSample(DTypeError, "argument 'x' is a str", "text")],
 )
 def ravel(x: Tensor) -> Tensor:
-    return reshape(x, (-1,) if not isinstance(x, Tensor) or x.numel() else (0,))  # type: ignore[no-any-return]
+    return reshape(x, (-1,) if not isinstance(x, Tensor) or x.numel() else (0,))
 
 
 @composite(
@@ -203,7 +203,7 @@ def unflatten(x: Tensor, axis: int, sizes: Sequence[int]) -> Tensor:
             f"Expected a product of {length}. Fix: correct the sizes, or use -1 for one of them."
         )
     full = [length // known if size == -1 else size for size in sizes]
-    return reshape(x, (*x.shape[:place], *full, *x.shape[place + 1 :]))  # type: ignore[no-any-return]
+    return reshape(x, (*x.shape[:place], *full, *x.shape[place + 1 :]))
 
 
 # --- order of the axes ----------------------------------------------------------------------------
@@ -312,7 +312,7 @@ def moveaxis(x: Tensor, source: int | Sequence[int], destination: int | Sequence
     order = [axis for axis in range(x.ndim) if axis not in moved]
     for place, axis in sorted(zip(places, moved, strict=True)):
         order.insert(place, axis)
-    return permute_dims(x, order)  # type: ignore[no-any-return]
+    return permute_dims(x, order)
 
 
 flip = operation(
@@ -384,7 +384,7 @@ def _shifts(x: Tensor, shift: Any, axis: Any) -> list[tuple[int, int]]:
 def roll(x: Tensor, shift: int | Sequence[int], axis: int | Sequence[int] | None = None) -> Tensor:
     if axis is None:
         by = shift if isinstance(shift, int) else sum(shift)
-        return roll(ravel(x), by, 0).reshape(x.shape)  # type: ignore[no-any-return]
+        return roll(ravel(x), by, 0).reshape(x.shape)
     for by, place in _shifts(x, shift, axis):
         length = x.shape[place]
         cut = -by % length if length else 0
@@ -618,7 +618,7 @@ def tile(x: Tensor, repetitions: Any, *more: int) -> Tensor:
     wide = [size for c, s in zip(counts, shape, strict=True) for size in (c, s)]
     whole = [c * s for c, s in zip(counts, shape, strict=True)]
     repeated = broadcast_to(reshape(x, split), wide)
-    return reshape(repeated, whole, copy=True)  # type: ignore[no-any-return]
+    return reshape(repeated, whole, copy=True)
 
 
 def _repeat_counts(repeats: Any, length: int) -> list[int]:
@@ -679,7 +679,7 @@ def _repeat_errors() -> list[ErrorSample]:
 )
 def repeat_interleave(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
     if axis is None:
-        return repeat_interleave(ravel(x), repeats, 0)  # type: ignore[no-any-return]
+        return repeat_interleave(ravel(x), repeats, 0)
     place = _axis("repeat", axis, x.ndim)
     length = x.shape[place]
     counts = _repeat_counts(repeats, length)
@@ -687,7 +687,7 @@ def repeat_interleave(x: Tensor, repeats: Any, axis: int | None = None) -> Tenso
         count = counts[0] if counts else 1
         spread = (*x.shape[: place + 1], count, *x.shape[place + 1 :])
         merged = (*x.shape[:place], length * count, *x.shape[place + 1 :])
-        return reshape(broadcast_to(expand_dims(x, place + 1), spread), merged, copy=True)  # type: ignore[no-any-return]
+        return reshape(broadcast_to(expand_dims(x, place + 1), spread), merged, copy=True)
     index = asarray(np.repeat(np.arange(length), counts), device=x.device)
     return x[(*(slice(None),) * place, index)]
 
@@ -698,14 +698,14 @@ def _repeat_method(x: Tensor, *sizes: Any, **named: Any) -> Tensor:
     Raises ArgumentError for fewer numbers than axes. `repeat_interleave` repeats elements.
     """
     if named:
-        return repeat_interleave(x, *sizes, **named)  # type: ignore[no-any-return]
+        return repeat_interleave(x, *sizes, **named)
     counts = _sizes("repeat", sizes)
     if len(counts) < x.ndim:
         raise ArgumentError(
             f"repeat: {len(counts)} numbers given for a tensor with {x.ndim} axes. Expected one "
             "for each axis. Fix: give them all, or use repeat_interleave to repeat elements."
         )
-    return tile(x, counts)  # type: ignore[no-any-return]
+    return tile(x, counts)
 
 
 @composite(
@@ -729,7 +729,7 @@ def _repeat_method(x: Tensor, *sizes: Any, **named: Any) -> Tensor:
     methods=(),
 )
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Tensor:
-    return repeat_interleave(x, repeats, axis)  # type: ignore[no-any-return]
+    return repeat_interleave(x, repeats, axis)
 
 
 @plain("expand_as")
@@ -739,7 +739,7 @@ def expand_as(x: Tensor, other: Tensor) -> Tensor:
     >>> samara.expand_as(samara.zeros(3), samara.zeros(2, 3)).shape
     (2, 3)
     """
-    return broadcast_to(x, other.shape)  # type: ignore[no-any-return]
+    return broadcast_to(x, other.shape)
 
 
 @plain("reshape_as")
@@ -749,7 +749,7 @@ def reshape_as(x: Tensor, other: Tensor) -> Tensor:
     >>> samara.reshape_as(samara.zeros(6), samara.zeros(2, 3)).shape
     (2, 3)
     """
-    return reshape(x, other.shape)  # type: ignore[no-any-return]
+    return reshape(x, other.shape)
 
 
 METHODS["repeat"] = _repeat_method

@@ -96,7 +96,7 @@ def kl_div(x: Tensor, target: Tensor, reduction: str = "mean", log_target: bool 
     check("kl_div", "sum" if reduction == "batchmean" else reduction, x, target)
     values = exp(target) * (target - x) if log_target else xlogy(target, target) - target * x
     if reduction == "batchmean":
-        return values.sum() / (x.shape[0] if x.ndim else 1)  # type: ignore[no-any-return]
+        return values.sum() / (x.shape[0] if x.ndim else 1)
     return _reduced_tensor(values, reduction)
 
 

@@ -29,7 +29,8 @@ def _pad_ref(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any
         ends = zip(pairs, x.shape, strict=True)
         cropped = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in ends)]
         return np.pad(cropped, grown, mode="wrap")
-    whole = np.pad(x, grown, mode=_NUMPY_MODES[mode])  # type: ignore[call-overload]
+    name: Any = _NUMPY_MODES[mode]
+    whole = np.pad(x, grown, mode=name)
     return whole[tuple(slice(max(-a, 0), None if b >= 0 else b) for a, b in pairs)]
 
 

@@ -155,7 +155,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
     down, right = max(-offset, 0), max(offset, 0)
     length = max(min(last.shape[-2] - down, last.shape[-1] - right), 0)
     step = arange(length, device=x.device)
-    return last[(..., step + down, step + right)]  # type: ignore[no-any-return]
+    return last[(..., step + down, step + right)]
 
 
 @composite(
@@ -183,7 +183,7 @@ def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor
 )
 def diag(x: Tensor, k: int = 0) -> Tensor:
     if x.ndim == 2:
-        return diagonal(x, k)  # type: ignore[no-any-return]
+        return diagonal(x, k)
     if x.ndim != 1:
         raise ShapeError(
             f"diag: the tensor of shape {x.shape} has {x.ndim} axes. Expected a vector or a "
@@ -193,7 +193,7 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
     made = zeros(length + abs(k), length + abs(k), dtype=x.dtype, device=x.device)
     step = arange(length, device=x.device)
     made[step + max(-k, 0), step + max(k, 0)] = x
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 @composite(
@@ -215,7 +215,7 @@ def trace(x: Tensor) -> Tensor:
             f"trace: the tensor of shape {x.shape} has {x.ndim} axes. Expected a matrix. "
             "Fix: sum diagonal(x, dim1=-2, dim2=-1) for batches."
         )
-    return diagonal(x).sum()  # type: ignore[no-any-return]
+    return diagonal(x).sum()
 
 
 # --- writing by index -----------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def _stack_samples(rng: np.random.Generator) -> list[Sample]:
 )
 def hstack(arrays: Sequence[Tensor]) -> Tensor:
     tensors = [x.reshape(1) if x.ndim == 0 else x for x in arrays]
-    return concat(tensors, 1 if tensors and tensors[0].ndim > 1 else 0)  # type: ignore[no-any-return]
+    return concat(tensors, 1 if tensors and tensors[0].ndim > 1 else 0)
 
 
 @composite(
@@ -345,4 +345,4 @@ def hstack(arrays: Sequence[Tensor]) -> Tensor:
 )
 def vstack(arrays: Sequence[Tensor]) -> Tensor:
     tensors = [x.reshape(1, -1 if x.numel() else 0) if x.ndim < 2 else x for x in arrays]
-    return concat(tensors, 0)  # type: ignore[no-any-return]
+    return concat(tensors, 0)

@@ -266,7 +266,7 @@ def pixel_shuffle(x: Tensor, upscale_factor: int) -> Tensor:
     parts = reshape(x, (*batch, c, r, r, h, w))
     if _channels_last(x):
         pixels = reshape(permute_dims(parts, (0, 4, 2, 5, 3, 1)), (*batch, h * r, w * r, c))
-        return permute_dims(pixels, (0, 3, 1, 2))  # type: ignore[no-any-return]
+        return permute_dims(pixels, (0, 3, 1, 2))
     axes = (*range(k), k, k + 3, k + 1, k + 4, k + 2)
     y: Tensor = reshape(permute_dims(parts, axes), (*batch, c, h * r, w * r))
     return y
@@ -315,7 +315,7 @@ def pixel_unshuffle(x: Tensor, downscale_factor: int) -> Tensor:
     parts = reshape(x, (*batch, c, h, r, w, r))
     if _channels_last(x):
         pixels = reshape(permute_dims(parts, (0, 2, 4, 1, 3, 5)), (*batch, h, w, c * r * r))
-        return permute_dims(pixels, (0, 3, 1, 2))  # type: ignore[no-any-return]
+        return permute_dims(pixels, (0, 3, 1, 2))
     axes = (*range(k), k, k + 2, k + 4, k + 1, k + 3)
     y: Tensor = reshape(permute_dims(parts, axes), (*batch, c * r * r, h, w))
     return y
@@ -362,7 +362,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     if _channels_last(x):
         rows = permute_dims(x, (0, 2, 3, 1))
         parts = permute_dims(reshape(rows, (n, *rest, g, c // g)), (0, 1, 2, 4, 3))
-        return permute_dims(reshape(parts, (n, *rest, c)), (0, 3, 1, 2))  # type: ignore[no-any-return]
+        return permute_dims(reshape(parts, (n, *rest, c)), (0, 3, 1, 2))
     parts = reshape(x, (n, g, c // g, *rest))
     axes = (0, 2, 1, *range(3, 3 + len(rest)))
     y: Tensor = reshape(permute_dims(parts, axes), (n, c, *rest))

@@ -119,7 +119,7 @@ def unary(
     aliases: tuple[str, ...] = (),
     in_place: bool = True,
     other_form: Function | None = None,
-) -> Function:
+) -> Callable[..., Tensor]:
     """Declares a pointwise operation of one tensor.
 
     span      where random samples lie; `edges` are added to them
@@ -194,7 +194,7 @@ def binary(
     aliases: tuple[str, ...] = (),
     in_place: bool = True,
     pointwise: bool = True,
-) -> Function:
+) -> Callable[..., Tensor]:
     """Declares a pointwise operation of two tensors that broadcast.
 
     Every pair of `edges` is a sample, and numbers stand in for either tensor. For the other

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from samara import _core
 from samara.errors import ArgumentError, ShapeError
-from samara.ops.record import REAL, ErrorSample, Sample, composite, operation
+from samara.ops.record import REAL, ErrorSample, Function, Sample, composite, operation
 from samara.tensor import Tensor
 
-Function = Callable[..., Any]
 Array = np.ndarray[Any, Any]
 
 _SPATIAL = {1: "L", 2: "H, W", 3: "D, H, W"}
@@ -286,7 +285,7 @@ def _max_pool(rank: int) -> tuple[Function, Function]:
     input, ArgumentError for a padding of more than half a window and sizes that are not
     positive."""
     values = _core.Operation(f"{name}({_MAX_WINDOW})", name)
-    with_indices = operation(
+    with_indices: Function = operation(
         f"{name}_with_indices({_MAX_WINDOW})",
         doc=f"""The largest number of each window, and where it stands.
 

@@ -51,7 +51,7 @@ def _at_least(place: str, x: Tensor, axes: int) -> None:
 )
 def fliplr(x: Tensor) -> Tensor:
     _at_least("fliplr", x, 2)
-    return flip(x, 1)  # type: ignore[no-any-return]
+    return flip(x, 1)
 
 
 @composite(
@@ -71,7 +71,7 @@ def fliplr(x: Tensor) -> Tensor:
 )
 def flipud(x: Tensor) -> Tensor:
     _at_least("flipud", x, 1)
-    return flip(x, 0)  # type: ignore[no-any-return]
+    return flip(x, 0)
 
 
 @composite(
@@ -111,10 +111,10 @@ def rot90(x: Tensor, k: int = 1, axes: Sequence[int] = (0, 1)) -> Tensor:
     if turns == 0:
         return x.clone()
     if turns == 2:
-        return flip(x, (first, second))  # type: ignore[no-any-return]
+        return flip(x, (first, second))
     if turns == 1:
-        return flip(x, second).transpose(first, second)  # type: ignore[no-any-return]
-    return flip(x.transpose(first, second), second)  # type: ignore[no-any-return]
+        return flip(x, second).transpose(first, second)
+    return flip(x.transpose(first, second), second)
 
 
 # --- splits and stacks ----------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def _named_split(place: str, x: Tensor, parts: Any, axis: int) -> tuple[Tensor, 
             f"{place}: axis {axis} has {x.shape[axis]} elements for {parts} parts. Expected parts "
             "of one size. Fix: use tensor_split."
         )
-    return tensor_split(x, parts, axis)  # type: ignore[no-any-return]
+    return tensor_split(x, parts, axis)
 
 
 @composite(
@@ -229,7 +229,7 @@ def _stack_samples(rng: np.random.Generator) -> list[Sample]:
     methods=(),
 )
 def dstack(arrays: Sequence[Tensor]) -> Tensor:
-    return concat([_raised(x, 3) for x in arrays], 2)  # type: ignore[no-any-return]
+    return concat([_raised(x, 3) for x in arrays], 2)
 
 
 @composite(
@@ -250,7 +250,7 @@ def dstack(arrays: Sequence[Tensor]) -> Tensor:
 )
 def column_stack(arrays: Sequence[Tensor]) -> Tensor:
     columns = [x.reshape(x.numel(), 1) if x.ndim < 2 else x for x in arrays]
-    return concat(columns, 1)  # type: ignore[no-any-return]
+    return concat(columns, 1)
 
 
 def _raised(x: Tensor, rank: int) -> Tensor:
@@ -429,7 +429,7 @@ def nonzero_static(x: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
         raise ArgumentError(f"nonzero_static: size is {size}. Expected 0 or more. Fix: correct it.")
     found = x.nonzero()[:size]
     rest = zeros(size - found.shape[0], x.ndim, dtype=int64, device=x.device) + fill_value
-    return concat([found, rest], 0)  # type: ignore[no-any-return]
+    return concat([found, rest], 0)
 
 
 METHODS["nonzero_static"] = nonzero_static

@@ -13,12 +13,12 @@ import inspect
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 import samara._core as _core
-from samara._core import DType, Operation
+from samara._core import DType, Operation, Tensor
 from samara.dtypes import ALL, COMPLEX, FLOAT, INTEGER, NUMERIC, REAL
 from samara.errors import ArgumentError, SamaraError
 from samara.ops.adapt import adapted
@@ -35,6 +35,7 @@ __all__ = [
     "REAL",
     "RECORDS",
     "ErrorSample",
+    "Function",
     "Record",
     "Sample",
     "composite",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
+R = TypeVar("R")
 
 
 class Sample:
@@ -177,7 +179,7 @@ def operation(
     pointwise: bool = False,
     invariant: Function | None = None,
     domain: Function | None = None,
-) -> Function:
+) -> Callable[..., Tensor]:
     """Declares an operation that has a native implementation and returns it as a function.
 
     signature  e.g. "softmax(x, axis: int = -1)"; a parameter without a type is a tensor
@@ -194,6 +196,9 @@ def operation(
     invariant  outputs -> what does not depend on free choices, for the tests
     domain     any first argument -> one that the operation takes, for the tests
 
+    The result's type is that of the usual case, one tensor out; with `outputs` the name it is given
+    is declared a Function.
+
     A name that ends in _ declares an operation that exists in place only; one with a dot, such as
     "linalg.eigh", an operation of the namespace before it.
     """
@@ -201,7 +206,7 @@ def operation(
     output_type = _output_type(name, outputs)
     native_name = native or name
 
-    def make(**extra: Any) -> Function:
+    def make(**extra: Any) -> Operation:
         return Operation(
             signature, native_name, output_type=output_type, rule=grad, doc=doc, **extra
         )
@@ -213,7 +218,7 @@ def operation(
         return adapted(name, parameters, function, args, kwargs)
 
     function = make(dim_form=dim_form, other_form=other, in_place=name.endswith("_"))
-    parameters = {parameter[0] for parameter in function.parameters}  # type: ignore[attr-defined]
+    parameters = {parameter[0] for parameter in function.parameters}
     record = Record(
         name=name,
         family=_family(grad, samples, ref),
@@ -236,11 +241,11 @@ def operation(
         ),
         dim_form=dim_form,
         pointwise=pointwise,
-        differentiable=function.differentiable,  # type: ignore[attr-defined]
+        differentiable=function.differentiable,
         invariant=invariant,
         domain=domain,
     )
-    function.record = record  # type: ignore[attr-defined]
+    function.record = record
     _add(record)
     if grad is not None:
         _core.set_operator_rule(native_name, grad)
@@ -263,10 +268,10 @@ def readable(x: Any) -> Any:
     return _clone(x) if recorded else x
 
 
-def plain(*methods: str) -> Callable[[Function], Function]:
+def plain(*methods: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Makes a function without a record public, also as the given methods."""
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
         tensors = [k for k, kind in inspect.get_annotations(function).items() if kind == "Tensor"]
         declared = f"{function.__name__}({', '.join(k for k in tensors if k != 'return')})"
 
@@ -329,14 +334,14 @@ def composite(
     differentiable: bool = True,
     invariant: Function | None = None,
     domain: Function | None = None,
-) -> Callable[[Function], Function]:
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Declares an operation written in Python with others; the decorated function runs.
 
     The fields are those of `operation`. The in-place form computes and then copies.
     """
     name = signature[: signature.index("(")]
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Callable[..., R]) -> Callable[..., R]:
         parameters = inspect.signature(function).parameters
         known, names = list(parameters), parameters.keys()
         free = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values())
@@ -390,7 +395,7 @@ def composite(
             invariant=invariant,
             domain=domain,
         )
-        call.record = record  # type: ignore[attr-defined]
+        vars(call)["record"] = record
         _add(record)
         return call
 

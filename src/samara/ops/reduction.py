@@ -15,7 +15,7 @@ import numpy as np
 
 from samara.dtypes import BOOL
 from samara.errors import ArgumentError, ShapeError
-from samara.ops.record import ALL, FLOAT, NUMERIC, REAL, ErrorSample, Sample, operation
+from samara.ops.record import ALL, FLOAT, NUMERIC, REAL, ErrorSample, Function, Sample, operation
 from samara.tensor import Tensor
 
 _ORDERED = (*REAL, *BOOL)
@@ -260,7 +260,7 @@ def _pair_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-max_with_indices = operation(
+max_with_indices: Function = operation(
     "max_with_indices(x, axis: int, keepdims: bool = False)",
     doc=_PAIR_DOC.format(largest="largest", name="max", answer=2),
     ref=_pair_ref(np.argmax),
@@ -272,7 +272,7 @@ max_with_indices = operation(
     methods=(),
     outputs=("values", "indices"),
 )
-min_with_indices = operation(
+min_with_indices: Function = operation(
     "min_with_indices(x, axis: int, keepdims: bool = False)",
     doc=_PAIR_DOC.format(largest="smallest", name="min", answer=1),
     ref=_pair_ref(np.argmin),

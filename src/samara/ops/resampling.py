@@ -529,7 +529,7 @@ def _affine_grid_ref(theta: Any, size: Any, align_corners: Any = None) -> Any:
 
 def _steps(count: int, like: Tensor, align: bool) -> Tensor:
     if count == 1:
-        return zeros((1,), dtype=like.dtype, device=like.device)  # type: ignore[no-any-return]
+        return zeros((1,), dtype=like.dtype, device=like.device)
     end = 1.0 if align else (count - 1) / count
     y: Tensor = linspace(-end, end, count, dtype=like.dtype, device=like.device)
     return y
@@ -595,7 +595,7 @@ def affine_grid(
     places = stack([*parts, ones_like(parts[0])], axis=-1)
     rows = reshape(places, (1, -1, count + 1))
     y: Tensor = matmul(rows, theta.mT)
-    return reshape(y, (sizes[0], *sizes[2:], count))  # type: ignore[no-any-return]
+    return reshape(y, (sizes[0], *sizes[2:], count))
 
 
 __all__ = ["affine_grid", "grid_sample", "interpolate"]

@@ -173,7 +173,8 @@ def _pieces(place: str, y: Tensor, x: Tensor | None, dx: Any, axis: int) -> Tens
     first = y.narrow(at, 0, count)
     sums = first + y.narrow(at, min(1, y.shape[at]), count)
     if x is None:
-        return sums * (dx / 2)  # type: ignore[no-any-return]
+        pieces: Tensor = sums * (dx / 2)
+        return pieces
     if x.ndim == 1:
         if x.shape[0] != y.shape[at]:
             raise ShapeError(
@@ -312,14 +313,15 @@ def _slope(x: Tensor, at: int, step: Any, edge_order: int) -> Tensor:
             last = d.narrow(at, size - 2, 1) * (1 + b / (a + b)) - d.narrow(at, size - 3, 1) * (
                 b / (a + b)
             )
-    return concat([y for y in (first, inner, last) if y is not None], at)  # type: ignore[no-any-return]
+    return concat([y for y in (first, inner, last) if y is not None], at)
 
 
 def _gradient_ref(x: Any, spacing: Any = 1, axis: Any = None, edge_order: int = 1) -> Any:
     axes = range(x.ndim) if axis is None else np.atleast_1d(axis)
     steps = spacing if isinstance(spacing, (list, tuple)) else [spacing] * len(axes)
+    gradient: Any = np.gradient  # its types know edge orders and axes as literals only
     return [
-        np.gradient(x, step, axis=int(i), edge_order=edge_order)  # type: ignore[call-overload]
+        gradient(x, step, axis=int(i), edge_order=edge_order)
         for i, step in zip(axes, steps, strict=True)
     ]
 

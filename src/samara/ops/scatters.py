@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ def _merge_grad(
     g: Tensor, x: Tensor, index: Tensor, src: Tensor, y: Tensor, *, axis: int, merge: str
 ) -> tuple[Tensor, None, Tensor]:
     def spread(values: Tensor) -> Tensor:
-        return gather(values, axis, index)  # type: ignore[no-any-return]
+        return gather(values, axis, index)
 
     if merge == "prod":
         zero_x, zero_src = x == 0, src == 0
@@ -59,7 +59,7 @@ def _merge_grad(
     return share * hit_x, None, spread(share) * hit_src
 
 
-_merge: Any = _core.Operation(
+_merge: Callable[..., Tensor] = _core.Operation(
     "scatter_merge(x, axis: int, index, src, merge: str)", "scatter_merge", rule=_merge_grad
 )
 
@@ -144,17 +144,17 @@ def scatter_reduce(
         }.get(reduce, 0)
         x = scatter(x, axis, index, start)
     if reduce == "sum":
-        return scatter_add(x, axis, index, src)  # type: ignore[no-any-return]
+        return scatter_add(x, axis, index, src)
     if reduce == "mean":
         counts = ones_like(x) if include_self else zeros_like(x)
         counts = scatter_add(counts, axis, index, ones_like(src)).clamp(min=1)
         total = scatter_add(x, axis, index, src)
-        return total // counts if integers else total / counts  # type: ignore[no-any-return]
+        return total // counts if integers else total / counts
     # The rule reads sources of the index's shape and of x's dtype.
     if index.ndim and src.ndim == index.ndim:
         fits = all(a <= b for a, b in zip(index.shape, src.shape, strict=True))
         src = src[tuple(slice(n) for n in index.shape)] if fits else src
-    return _merge(x, axis, index, src.to(x.dtype), reduce)  # type: ignore[no-any-return]
+    return _merge(x, axis, index, src.to(x.dtype), reduce)
 
 
 def _rows_ref(
@@ -220,7 +220,7 @@ def index_reduce(
             f"Expected {wanted} and a vector. Fix: reshape one of them."
         )
     spread = index.reshape((-1,) + (1,) * (x.ndim - at - 1)).expand(source.shape)
-    return scatter_reduce(x, at, spread, source, reduce, include_self=include_self)  # type: ignore[no-any-return]
+    return scatter_reduce(x, at, spread, source, reduce, include_self=include_self)
 
 
 # --- by mask and by place -------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def masked_scatter(x: Tensor, mask: Tensor, source: Tensor) -> Tensor:
         return target.clone()
     place = (wide.cumsum(0) - 1).clamp(min=0).reshape(shape)
     found = source.reshape(-1).to(x.dtype)[place]
-    return where(mask.expand(shape), found, target)  # type: ignore[no-any-return]
+    return where(mask.expand(shape), found, target)
 
 
 def _put_ref(x: Any, index: Any, source: Any, accumulate: bool = False) -> Any:
@@ -326,7 +326,7 @@ def put(x: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> T
             "many. Fix: correct one of them."
         )
     flat, places = x.reshape(x.numel()), index.reshape(-1)
-    return index_put(flat, (0,), [places], source.reshape(-1), accumulate).reshape(x.shape)  # type: ignore[no-any-return]
+    return index_put(flat, (0,), [places], source.reshape(-1), accumulate).reshape(x.shape)
 
 
 # --- parts of a copy ------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ where = operation(
 
 def _tensor_where(self: Tensor, condition: Tensor, y: Any) -> Tensor:
     """Self where the condition is true, y elsewhere."""
-    return where(condition, self, y)  # type: ignore[no-any-return]
+    return where(condition, self, y)
 
 
 METHODS["where"] = _tensor_where
@@ -135,14 +135,14 @@ def clamp(x: Any, min: Any = None, max: Any = None) -> Tensor:
 
     bounds = [bound for bound in (min, max) if bound is not None]
     if not bounds:
-        return positive(x)  # type: ignore[no-any-return]
+        return positive(x)
     numbers = all(isinstance(bound, (int, float)) and bound == bound for bound in bounds)
     if numbers and isinstance(x, Tensor) and x.dtype in FLOAT:
         low = -float("inf") if min is None else float(min)
-        return _numbers(x, low, float("inf") if max is None else float(max))  # type: ignore[no-any-return]
+        return _numbers(x, low, float("inf") if max is None else float(max))
     if min is not None:
         x = maximum(x, _within(x, min))
-    return minimum(x, _within(x, max)) if max is not None else x  # type: ignore[no-any-return]
+    return minimum(x, _within(x, max)) if max is not None else x
 
 
 def _within(x: Any, bound: Any) -> Any:
@@ -184,7 +184,7 @@ def _within(x: Any, bound: Any) -> Any:
     in_place=True,
 )
 def masked_fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
-    return where(mask, value, x)  # type: ignore[no-any-return]
+    return where(mask, value, x)
 
 
 # --- in place only --------------------------------------------------------------------------------
@@ -258,4 +258,4 @@ def zero_(x: Tensor) -> Tensor:
     >>> samara.ones(2).zero_().tolist()
     [0.0, 0.0]
     """
-    return fill_(x, 0)  # type: ignore[no-any-return]
+    return fill_(x, 0)

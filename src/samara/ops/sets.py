@@ -163,7 +163,8 @@ def unique_inverse(x: Tensor) -> UniqueInverseResult:
     ),
 )
 def unique_values(x: Tensor) -> Tensor:
-    return _all(x, "unique_values").values  # type: ignore[no-any-return]
+    found: Tensor = _all(x, "unique_values").values
+    return found
 
 
 def _unique_entries(x: Tensor, dim: int, inverse: bool, counts: bool) -> Any:
@@ -246,7 +247,7 @@ def isin(x: Tensor, elements: Tensor, *, invert: bool = False) -> Tensor:
         x, values = x.to(both), values.to(both)
         place = clamp(searchsorted(values, x), max=values.shape[0] - 1)
         found = values[place] == x
-    return ~found if invert else found  # type: ignore[no-any-return]
+    return ~found if invert else found
 
 
 def _among(x: Tensor, values: Tensor) -> Tensor:
@@ -255,7 +256,7 @@ def _among(x: Tensor, values: Tensor) -> Tensor:
     groups = _all(concat([values, x.reshape(x.numel())], 0), "isin").inverse_indices
     taken = zeros(int(groups.max()) + 1, dtype=samara_bool, device=x.device)
     taken[groups[:count]] = True
-    return taken[groups[count:]].reshape(x.shape)  # type: ignore[no-any-return]
+    return taken[groups[count:]].reshape(x.shape)
 
 
 @composite(
@@ -300,4 +301,4 @@ def nan_to_num(
     high, low = limit.max if posinf is None else posinf, limit.min if neginf is None else neginf
     inf = float("inf")
     x = where(isnan(x), nan, x)
-    return where(x == -inf, low, where(x == inf, high, x))  # type: ignore[no-any-return]
+    return where(x == -inf, low, where(x == inf, high, x))

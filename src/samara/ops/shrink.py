@@ -89,7 +89,7 @@ def _some(rng: np.random.Generator, *settings: dict[str, Any]) -> list[Sample]:
 )
 def tanhshrink(x: Tensor) -> Tensor:
     require_dtype("tanhshrink", x, FLOAT)
-    return x - tanh(x)  # type: ignore[no-any-return]
+    return x - tanh(x)
 
 
 @composite(
@@ -117,7 +117,7 @@ def tanhshrink(x: Tensor) -> Tensor:
 )
 def softmin(x: Tensor, axis: int = -1) -> Tensor:
     require_dtype("softmin", x, FLOAT)
-    return softmax(-x, axis)  # type: ignore[no-any-return]
+    return softmax(-x, axis)
 
 
 def _glu_ref(x: Any, axis: int = -1) -> Any:
@@ -159,7 +159,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
             f"glu: the size {size} of axis {place} is odd. Expected an even size, for two halves. "
             "Fix: make the layer before twice as wide as the gate's output."
         )
-    return x.narrow(place, 0, size // 2) * sigmoid(x.narrow(place, size // 2, size // 2))  # type: ignore[no-any-return]
+    return x.narrow(place, 0, size // 2) * sigmoid(x.narrow(place, size // 2, size // 2))
 
 
 def _prelu_ref(x: Any, weight: Any) -> Any:
@@ -205,7 +205,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
         )
     many = weight.numel() > 1
     slope = weight.reshape((1, -1) + (1,) * (x.ndim - 2)) if many else weight.reshape(())
-    return where(x > 0, x, slope * minimum(x, 0.0))  # type: ignore[no-any-return]
+    return where(x > 0, x, slope * minimum(x, 0.0))
 
 
 @composite(
@@ -247,7 +247,7 @@ def rrelu(
     slope: Any = 0.5 * (lower + upper)
     if training:
         slope = uniform(x.shape, lower, upper, key=key, dtype=x.dtype, device=x.device)
-    return where(x > 0, x, minimum(x, 0.0) * slope)  # type: ignore[no-any-return]
+    return where(x > 0, x, minimum(x, 0.0) * slope)
 
 
 def _gumbel_ref(
@@ -310,4 +310,4 @@ def gumbel_softmax(
         return soft
     index = soft.detach().argmax(axis=axis, keepdims=True)
     one = zeros_like(soft.detach()).scatter(axis, index, 1.0)
-    return one - soft.detach() + soft  # type: ignore[no-any-return]
+    return one - soft.detach() + soft

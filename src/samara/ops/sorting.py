@@ -12,7 +12,7 @@ import numpy as np
 
 from samara._core import int32
 from samara.errors import ArgumentError, IndexOutOfRangeError, ShapeError
-from samara.ops.record import ALL, COMPLEX, ErrorSample, Sample, composite, operation
+from samara.ops.record import ALL, COMPLEX, ErrorSample, Function, Sample, composite, operation
 from samara.tensor import Tensor
 
 ORDERED = tuple(dtype for dtype in ALL if dtype not in COMPLEX)
@@ -81,7 +81,7 @@ argsort = operation(
     errors=_sort_errors,
 )
 
-sort_with_indices = operation(
+sort_with_indices: Function = operation(
     "sort_with_indices(x, axis: int = -1, descending: bool = False, stable: bool = True)",
     doc="""The elements along `axis` in order, and where each stood. x: [*S] real -> two of [*S].
 
@@ -135,7 +135,7 @@ def _topk_ref(x: Any, k: int, axis: int = -1, largest: bool = True, sorted: bool
     return np.take_along_axis(x, indices, axis), indices
 
 
-topk = operation(
+topk: Function = operation(
     "topk(x, k: int, axis: int = -1, largest: bool = True, sorted: bool = True)",
     doc="""The k largest (or smallest) elements along `axis`, and where each stood.
 
@@ -225,12 +225,12 @@ def kthvalue(x: Tensor, k: int, axis: int = -1, keepdims: bool = False) -> Kthva
     return KthvalueResult(values[key], indices[key])
 
 
-def _searchsorted_ref(x1: Any, x2: Any, side: str = "left", sorter: Any = None) -> Any:
+def _searchsorted_ref(x1: Any, x2: Any, side: Any = "left", sorter: Any = None) -> Any:
     if x1.ndim == 1:
-        return np.searchsorted(x1, x2, side=side, sorter=sorter)  # type: ignore[call-overload]
+        return np.searchsorted(x1, x2, side=side, sorter=sorter)
     rows = x1.reshape(-1, x1.shape[-1])
     wanted = x2.reshape(len(rows), -1)
-    found = [np.searchsorted(a, v, side=side) for a, v in zip(rows, wanted, strict=True)]  # type: ignore[call-overload]
+    found = [np.searchsorted(a, v, side=side) for a, v in zip(rows, wanted, strict=True)]
     return np.array(found, np.int64).reshape(x2.shape)
 
 

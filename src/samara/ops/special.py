@@ -76,6 +76,15 @@ _TINY = (1e-40, 1e-310, 1e-5)
 
 # --- the gamma function ---------------------------------------------------------------------------
 
+
+def _digamma_gradient(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return g * polygamma(1, x)
+
+
+def _polygamma_gradient(g: Tensor, x: Tensor, y: Tensor, *, n: float) -> Tensor:
+    return g * polygamma(int(n) + 1, x)
+
+
 digamma = unary(
     "digamma(x)",
     "The derivative of log Gamma(x). At +0 -inf, at -0 inf, NaN at negative whole numbers; next to "
@@ -88,7 +97,7 @@ digamma = unary(
         (_is(0.0), lambda x: -math.copysign(math.inf, x)),
         (lambda x: x < 0 and x == math.floor(x), math.nan),
     ),
-    grad=lambda g, x, y: g * polygamma(1, x),
+    grad=_digamma_gradient,
     span=(0.2, 12.0),
     edges=(0.0, -0.0, 0.5, -0.25, 1.0, -1.0, 1.4616321449683623, 2.5, 1e4, 1e10, -2.5, -3.7)
     + (math.inf, -math.inf, math.nan, *_TINY),
@@ -134,10 +143,8 @@ def _polygamma_ref(n: int, x: Any) -> Any:
     return signed(np.asarray(x, np.float64))
 
 
-_polygamma = _core.Operation(
-    "polygamma(x, n: float)",
-    "polygamma",
-    rule=lambda g, x, y, *, n: g * polygamma(int(n) + 1, x),
+_polygamma: Callable[..., Tensor] = _core.Operation(
+    "polygamma(x, n: float)", "polygamma", rule=_polygamma_gradient
 )
 
 
@@ -172,8 +179,8 @@ _polygamma = _core.Operation(
 )
 def polygamma(n: int, x: Tensor) -> Tensor:
     if n == 0:
-        return digamma(x)  # type: ignore[no-any-return]
-    return _polygamma(x, n)  # type: ignore[no-any-return]
+        return digamma(x)
+    return _polygamma(x, n)
 
 
 def _multigammaln_ref(x: Any, p: int) -> Any:
@@ -223,7 +230,7 @@ def multigammaln(x: Tensor, p: int) -> Tensor:
             f"{(p - 1) / 2}, (p - 1) / 2. Fix: check where x comes from."
         )
     terms = x.unsqueeze(-1) - asarray([i / 2 for i in range(p)], dtype=x.dtype, device=x.device)
-    return lgamma(terms).sum(axis=-1) + p * (p - 1) / 4 * math.log(math.pi)  # type: ignore[no-any-return]
+    return lgamma(terms).sum(axis=-1) + p * (p - 1) / 4 * math.log(math.pi)
 
 
 # --- the error function ---------------------------------------------------------------------------

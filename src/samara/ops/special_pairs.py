@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -77,7 +78,7 @@ def _logit_grad(g: Tensor, x: Tensor, y: Tensor) -> Any:
     return where((x < 0) | (x > 1), math.nan, g / (x * (1 - x)))
 
 
-_logit = _core.Operation("logit(x)", "logit", rule=_logit_grad)
+_logit: Callable[..., Tensor] = _core.Operation("logit(x)", "logit", rule=_logit_grad)
 
 
 @composite(
@@ -107,7 +108,7 @@ _logit = _core.Operation("logit(x)", "logit", rule=_logit_grad)
     in_place=True,
 )
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
-    return _logit(x if eps is None else clamp(x, eps, 1 - eps))  # type: ignore[no-any-return]
+    return _logit(x if eps is None else clamp(x, eps, 1 - eps))
 
 
 entr = unary(
@@ -372,13 +373,13 @@ def _fixed_first(place: str, x: Any, what: str) -> None:
         )
 
 
-_zeta: Any = _core.Operation(
+_zeta: Callable[..., Tensor] = _core.Operation(
     "zeta(x, y)", "zeta", rule=lambda g, x, y, out: (None, -g * (x * _zeta(x + 1, y)))
 )
-_gammainc = _core.Operation(
+_gammainc: Callable[..., Tensor] = _core.Operation(
     "gammainc(x, y)", "gammainc", rule=lambda g, x, y, out: (None, g * _density(x, y))
 )
-_gammaincc = _core.Operation(
+_gammaincc: Callable[..., Tensor] = _core.Operation(
     "gammaincc(x, y)", "gammaincc", rule=lambda g, x, y, out: (None, -g * _density(x, y))
 )
 
@@ -445,7 +446,7 @@ def _pair_errors() -> list[ErrorSample]:
 )
 def zeta(x: Tensor, y: Tensor) -> Tensor:
     _fixed_first("zeta", x, "x, the exponent,")
-    return _zeta(x, y)  # type: ignore[no-any-return]
+    return _zeta(x, y)
 
 
 def _incomplete(lower: bool) -> Any:
@@ -502,7 +503,7 @@ _INCOMPLETE_DOC = """{what}.
 )
 def gammainc(x: Tensor, y: Tensor) -> Tensor:
     _fixed_first("gammainc", x, "x, the parameter a,")
-    return _gammainc(x, y)  # type: ignore[no-any-return]
+    return _gammainc(x, y)
 
 
 @composite(
@@ -522,7 +523,7 @@ def gammainc(x: Tensor, y: Tensor) -> Tensor:
 )
 def gammaincc(x: Tensor, y: Tensor) -> Tensor:
     _fixed_first("gammaincc", x, "x, the parameter a,")
-    return _gammaincc(x, y)  # type: ignore[no-any-return]
+    return _gammaincc(x, y)
 
 
 # --- powers ---------------------------------------------------------------------------------------
@@ -554,7 +555,7 @@ def ldexp(x: Tensor, y: Tensor) -> Tensor:
     require_dtype("ldexp", y, REAL_INPUTS, "y")
     dtype = x.dtype if x.dtype in FLOAT else _core.default_dtype()
     exponent = y if y.dtype in FLOAT else y.astype(dtype)
-    return multiply(x.astype(dtype, copy=False), pow(2.0, exponent))  # type: ignore[no-any-return]
+    return multiply(x.astype(dtype, copy=False), pow(2.0, exponent))
 
 
 @plain("float_power")
@@ -576,4 +577,4 @@ def float_power(x: Any, y: Any) -> Tensor:
     def wide_(value: Any) -> Any:
         return value.astype(dtype, copy=False) if isinstance(value, Tensor) else value
 
-    return pow(wide_(x), wide_(y))  # type: ignore[no-any-return]
+    return pow(wide_(x), wide_(y))

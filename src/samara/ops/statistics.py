@@ -88,7 +88,7 @@ def _axis_errors() -> list[ErrorSample]:
 def nansum(x: Tensor, axis: Any = None, keepdims: bool = False, *, dtype: Any = None) -> Tensor:
     require_dtype("nansum", x, ORDERED)
     clean = where(isnan(x), 0.0, x) if x.dtype in FLOAT else x
-    return sum_(clean, axis=axis, keepdims=keepdims, dtype=dtype)  # type: ignore[no-any-return]
+    return sum_(clean, axis=axis, keepdims=keepdims, dtype=dtype)
 
 
 @composite(
@@ -109,7 +109,7 @@ def nanmean(x: Tensor, axis: Any = None, keepdims: bool = False, *, dtype: Any =
     require_dtype("nanmean", x, FLOAT)
     x = x if dtype is None else x.to(dtype)
     count = (~isnan(x)).sum(axis=axis, keepdims=keepdims).to(x.dtype)
-    return nansum(x, axis, keepdims) / count  # type: ignore[no-any-return]
+    return nansum(x, axis, keepdims) / count
 
 
 # --- order statistics -----------------------------------------------------------------------------
@@ -286,17 +286,18 @@ _QUANTILE_DOC = """The q-quantiles over `axis`{what}.
 
 
 def _ranks(place: str, x: Tensor, q: Any) -> Tensor:
-    q = q if isinstance(q, Tensor) else asarray(q, dtype=x.dtype, device=x.device)
-    if q.ndim > 1:
+    ranks = q if isinstance(q, Tensor) else asarray(q, dtype=x.dtype, device=x.device)
+    if ranks.ndim > 1:
         raise ShapeError(
-            f"{place}: q has shape {q.shape}. Expected a number or a vector. Fix: flatten it."
+            f"{place}: q has shape {ranks.shape}. Expected a number or a vector. Fix: flatten it."
         )
-    for bound in (q.detach().min().item(), q.detach().max().item()) if q.numel() else ():
+    limits = ranks.detach().aminmax() if ranks.numel() else ()
+    for bound in (limit.item() for limit in limits):
         if not 0 <= bound <= 1:
             raise ArgumentError(
                 f"{place}: q holds {bound}. Expected 0 to 1. Fix: divide percents by 100."
             )
-    return q.to(x.dtype)  # type: ignore[no-any-return]
+    return ranks.to(x.dtype)
 
 
 def _quantile(
@@ -405,7 +406,8 @@ def nanquantile(
 )
 def msort(x: Tensor) -> Tensor:
     require_dtype("msort", x, ORDERED)
-    return sort_with_indices(x, 0).values  # type: ignore[no-any-return]
+    ordered: Tensor = sort_with_indices(x, 0).values
+    return ordered
 
 
 @composite(
@@ -626,8 +628,8 @@ def cov(
         factor = total - correction
     factor = maximum(factor, 0.0) if isinstance(factor, Tensor) else max(factor, 0.0)
     product = scaled @ center.mT.conj()
-    result = product / factor if factor != 0 else product * math.inf
-    return result.reshape(()) if x.ndim < 2 or rows.shape[0] == 1 else result  # type: ignore[no-any-return]
+    result: Tensor = product / factor if factor != 0 else product * math.inf
+    return result.reshape(()) if x.ndim < 2 or rows.shape[0] == 1 else result
 
 
 def _corrcoef_ref(x: Any) -> Any:
@@ -662,8 +664,8 @@ def corrcoef(x: Tensor) -> Tensor:
     _matrix("corrcoef", x)
     c = cov(x)
     if c.ndim == 0:
-        return c / c  # type: ignore[no-any-return]
+        return c / c
     size = c.shape[0]
     step = arange(size, device=c.device)
     deviation = c[step, step].real.sqrt() if c.dtype in COMPLEX else c[step, step].sqrt()
-    return c / deviation.unsqueeze(1) / deviation.unsqueeze(0)  # type: ignore[no-any-return]
+    return c / deviation.unsqueeze(1) / deviation.unsqueeze(0)

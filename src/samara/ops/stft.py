@@ -51,7 +51,7 @@ def _full_window(place: str, window: Tensor | None, win: int, n_fft: int, like: 
         window,
         zeros(n_fft - win - left, dtype=window.dtype, device=window.device),
     ]
-    return concat(parts, 0)  # type: ignore[no-any-return]
+    return concat(parts, 0)
 
 
 def _stft_ref(
@@ -61,7 +61,7 @@ def _stft_ref(
     win_length: int | None = None,
     window: Any = None,
     center: bool = True,
-    pad_mode: str = "reflect",
+    pad_mode: Any = "reflect",
     normalized: bool = False,
     onesided: bool = True,
     return_complex: bool = True,
@@ -72,7 +72,7 @@ def _stft_ref(
     full[left : left + win] = 1.0 if window is None else window
     if center:
         around = [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)]
-        x = np.pad(x, around, mode=pad_mode)  # type: ignore[call-overload]
+        x = np.pad(x, around, mode=pad_mode)
     count = 1 + (x.shape[-1] - n_fft) // hop
     frames = np.stack([x[..., i * hop : i * hop + n_fft] * full for i in range(count)], -1)
     made = (np.fft.rfft if onesided else np.fft.fft)(frames, axis=-2)
@@ -149,7 +149,7 @@ def stft(
     frames = x.unfold(-1, n_fft, hop) * full
     made = _transform("rfft" if onesided else "fft")(frames).transpose(-2, -1)
     made = made / math.sqrt(n_fft) if normalized else made
-    return made if return_complex else view_as_real(made)  # type: ignore[no-any-return]
+    return made if return_complex else view_as_real(made)
 
 
 def _istft_ref(
@@ -268,4 +268,4 @@ def istft(
     if length is not None and made.shape[-1] < length:
         rest = zeros((*batch, length - made.shape[-1]), dtype=made.dtype, device=x.device)
         made = concat([made, rest], -1)
-    return made  # type: ignore[no-any-return]
+    return made

@@ -86,7 +86,7 @@ def _in_format(x: Tensor, memory_format: Any, place: str) -> Tensor:
     if memory_format is preserve_format:
         return x
     if memory_format is contiguous_format:
-        return contiguous(x)  # type: ignore[no-any-return]
+        return contiguous(x)
     if not isinstance(memory_format, MemoryFormat):
         raise DTypeError(
             f"{place}: memory_format is a {type(memory_format).__name__}. Expected "
@@ -107,7 +107,7 @@ def _in_format(x: Tensor, memory_format: Any, place: str) -> Tensor:
 def _contiguous_method(x: Tensor, memory_format: Any = contiguous_format) -> Tensor:
     """X with its elements in row-major order, or channels last; x itself where it lies so."""
     if memory_format is contiguous_format:
-        return contiguous(x)  # type: ignore[no-any-return]
+        return contiguous(x)
     return _in_format(x, memory_format, "contiguous")
 
 

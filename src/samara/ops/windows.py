@@ -70,7 +70,7 @@ def _phase(
     if window_length == 1:
         return None
     steps = arange(window_length, dtype=_core.float64, device=device)
-    return steps / (window_length if periodic else window_length - 1)  # type: ignore[no-any-return]
+    return steps / (window_length if periodic else window_length - 1)
 
 
 def _made(values: Tensor | None, dtype: DType | None, device: Any, requires_grad: bool) -> Tensor:
@@ -323,8 +323,8 @@ def _polynomial(name: str, shifted: bool = False) -> Callable[..., Any]:
         require_dtype(public, x, FLOAT)
         at = moved(x)
         if not isinstance(n, Tensor):
-            terms = _terms(at, first, step, max(int(n), 1))
-            return terms[int(n)] if n >= 0 else at * 0  # type: ignore[no-any-return]
+            terms: list[Tensor] = _terms(at, first, step, max(int(n), 1))
+            return terms[int(n)] if n >= 0 else terms[0] * 0
         highest = int(n.max().item()) if n.numel() else 0
         made: Tensor = at * 0 + (n * 0).to(x.dtype)
         for k, term in enumerate(_terms(at, first, step, max(highest, 1))):

@@ -348,7 +348,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             return
         _at_least("CosineAnnealingWarmRestarts.step", "epoch", epoch, 0)
         self._follow_changes()
-        self.last_epoch = epoch  # type: ignore[assignment]
+        self.last_epoch = epoch  # type: ignore[assignment]  # whole again below
         self._set_lr()
         self.last_epoch = math.floor(epoch)
 

@@ -45,7 +45,7 @@ class ParamGroup(dict[str, Any]):
         self.changed = True
         super().update(*args, **kwargs)
 
-    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override, misc]
+    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[override, misc]  # dict's has overloads
         self.update(other)
         return self
 
@@ -327,7 +327,7 @@ class Optimizer:
                 "Fix: pass optimizer.state_dict()."
             ) from error
         own = [name for names in self._names for name in names]
-        flat = [(name, key) for a, b in zip(listed, keys, strict=True) for name, key in zip(a, b)]  # noqa: B905
+        flat = [pair for a, b in zip(listed, keys, strict=True) for pair in zip(a, b, strict=False)]
         by_name = {str(name): given.get(key) for name, key in flat}
         if not set(own) & set(by_name) and len(flat) == len(own):
             # Positions, such as PyTorch's: the order decides.

@@ -87,7 +87,7 @@ class Run:
             self._restore_best()
         except NumericsError as error:
             self._close(progress)
-            error.history = self.history  # type: ignore[attr-defined]
+            error.history = self.history
             raise
         finally:
             if self._optimizer is not None:

@@ -39,9 +39,9 @@ def _take_parameter(place: str, module: Module, name: str) -> Parameter:
     return parameter
 
 
-def _find(place: str, module: Module, kind: type, name: str) -> Any:
+def _find(place: str, module: Module, kind: type[_Hook], name: str) -> Any:
     for key, entry in (module._forward_pre_hooks or {}).items():
-        if isinstance(entry[0], kind) and entry[0].name == name:  # type: ignore[attr-defined]
+        if isinstance(entry[0], kind) and entry[0].name == name:
             del (module._forward_pre_hooks or {})[key]
             return entry[0]
     raise ArgumentError(
