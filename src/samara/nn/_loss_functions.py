@@ -38,6 +38,7 @@ __all__ = [
     "normalize",
     "poisson_nll_loss",
     "reduction_of",
+    "require_margin",
     "smooth_l1_loss",
     "soft_margin_loss",
     "triplet_margin_loss",
@@ -60,6 +61,14 @@ def reduction_of(size_average: Legacy, reduce: Legacy, reduction: str) -> str:
     if reduce is False:
         return "none"
     return "sum" if size_average is False else "mean"
+
+
+def require_margin(place: str, margin: float) -> None:
+    """ArgumentError for a margin that is not above 0."""
+    if not margin > 0:
+        raise ArgumentError(
+            f"{place}: margin is {margin}. Expected more than 0. Fix: pass e.g. margin=1.0."
+        )
 
 
 # --- regression -----------------------------------------------------------------------------------
@@ -350,11 +359,7 @@ def triplet_margin_with_distance_loss(
     0.5
     """
     choose("reduction", reduction, dict.fromkeys(("mean", "sum", "none")))
-    if not margin > 0:
-        raise ArgumentError(
-            f"triplet_margin_with_distance_loss: margin is {margin}. Expected more than 0. "
-            "Fix: pass e.g. margin=1.0."
-        )
+    require_margin("triplet_margin_with_distance_loss", margin)
     distance = samara.pairwise_distance if distance_function is None else distance_function
     near, far = distance(anchor, positive), distance(anchor, negative)
     if swap:
@@ -403,20 +408,7 @@ def multilabel_soft_margin_loss(
     return samara.multilabel_soft_margin_loss(input, target, weight, chosen)
 
 
-def ctc_loss(
-    log_probs: Tensor,
-    targets: Tensor,
-    input_lengths: Any,
-    target_lengths: Any,
-    blank: int = 0,
-    reduction: str = "mean",
-    zero_infinity: bool = False,
-) -> Tensor:
-    """-log p(target) over all alignments; see `samara.ctc_loss`."""
-    return samara.ctc_loss(
-        log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity
-    )
-
+ctc_loss = samara.ctc_loss
 
 # --- lookups and products -------------------------------------------------------------------------
 

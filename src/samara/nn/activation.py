@@ -239,7 +239,20 @@ class LeakyReLU(Module):
         return f"negative_slope={self.negative_slope}" + _shown(self.inplace)
 
 
-class ELU(Module):
+class _Alpha(Module):
+    """What ELU and CELU share."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.inplace = inplace
+
+    def extra_repr(self) -> str:
+        """The factor."""
+        return f"alpha={self.alpha}" + _shown(self.inplace)
+
+
+class ELU(_Alpha):
     """y = x where x > 0, else alpha (e^x - 1) (Clevert et al., 2015).
 
     `x: [*S]` -> `[*S]`.
@@ -249,21 +262,12 @@ class ELU(Module):
     [0.0, 3.0]
     """
 
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
         return F.elu(input, self.alpha)
 
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"alpha={self.alpha}" + _shown(self.inplace)
 
-
-class CELU(Module):
+class CELU(_Alpha):
     """y = x where x > 0, else alpha (e^(x / alpha) - 1) (Barron, 2017).
 
     `x: [*S]` -> `[*S]`.
@@ -273,18 +277,9 @@ class CELU(Module):
     [0.0, 3.0]
     """
 
-    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
-        super().__init__()
-        self.alpha = alpha
-        self.inplace = inplace
-
     def forward(self, input: Tensor) -> Tensor:
         """`[*S]` -> `[*S]`."""
         return F.celu(input, self.alpha)
-
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"alpha={self.alpha}" + _shown(self.inplace)
 
 
 class GELU(Module):

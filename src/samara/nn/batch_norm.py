@@ -57,14 +57,15 @@ class _Norm(Module):
 
     def __init__(
         self,
-        num_features: int | None,
-        eps: float,
-        momentum: float | None,
-        affine: bool,
-        track_running_stats: bool,
-        device: Any,
-        dtype: Any,
-        bias: bool,
+        num_features: int | None = None,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -213,32 +214,16 @@ class _Norm(Module):
             return None
         return Fused(lambda x: self._normalize(x, read()), 1)
 
+    def forward(self, input: Tensor) -> Tensor:
+        """`[N, C, *S]`, for instance norm also without N -> the same shape."""
+        return self._normalize(input, NO_ACTIVATION)
+
     def _normalize(self, x: Tensor, activation: Activation) -> Tensor:
         raise NotImplementedError
 
 
 class _BatchNorm(_Norm):
     _operation = "batch_norm"
-
-    def __init__(
-        self,
-        num_features: int | None = None,
-        eps: float = 1e-5,
-        momentum: float | None = 0.1,
-        affine: bool = True,
-        track_running_stats: bool = True,
-        device: Any = None,
-        dtype: Any = None,
-        *,
-        bias: bool = True,
-    ) -> None:
-        super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
-        )
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`[N, C, *S]` -> the same shape."""
-        return self._normalize(input, NO_ACTIVATION)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor] | None:
         """In evaluation y = x * scale + shift, `[C]` each; None where the batch decides.
@@ -307,7 +292,7 @@ class _InstanceNorm(_Norm):
         bias: bool = True,
     ) -> None:
         super().__init__(
-            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias
+            num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias
         )
 
     def _channel_axis(self, x: Tensor) -> int:
@@ -316,10 +301,6 @@ class _InstanceNorm(_Norm):
     def _wanted(self) -> str:
         batched = super()._wanted().split(" or ")[0]
         return f"{batched} or {batched.replace('N, ', '')}"
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`[N, C, *S]` or `[C, *S]` -> the same shape."""
-        return self._normalize(input, NO_ACTIVATION)
 
     def _normalize(self, x: Tensor, activation: Activation) -> Tensor:
         self._check_rank(x)

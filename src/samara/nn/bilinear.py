@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import samara
 from samara.nn import functional as F
-from samara.nn import init as _init
-from samara.nn.linear import check_size
+from samara.nn.linear import check_size, start_uniform
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
 from samara.tensor import Tensor
@@ -54,14 +52,7 @@ class Bilinear(Module):
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
-        bound = 1.0 / math.sqrt(self.in1_features) if self.in1_features else 0.0
-
-        def uniform(tensor: Tensor, key: Any) -> None:
-            _init.uniform_(tensor, -bound, bound, key=key)
-
-        self._initialize("weight", uniform)
-        if self.bias is not None:
-            self._initialize("bias", uniform)
+        start_uniform(self, self.in1_features, ("weight", "bias"))
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """`[*, in1_features]`, `[*, in2_features]` -> `[*, out_features]`."""

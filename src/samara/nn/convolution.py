@@ -11,7 +11,7 @@ import samara
 from samara.errors import ArgumentError, ShapeError
 from samara.nn import functional as F
 from samara.nn import init as _init
-from samara.nn.linear import check_size
+from samara.nn.linear import check_size, start_uniform
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter, UninitializedParameter
 from samara.tensor import Tensor
@@ -155,17 +155,7 @@ class _Convolution(Module):
             return
         channels = self.out_channels if self.transposed else self.in_channels
         fan_in = channels // self.groups * math.prod(self.kernel_size)
-        bound = 1.0 / math.sqrt(fan_in) if fan_in else 0.0
-
-        def uniform(tensor: Tensor, key: Any) -> None:
-            _init.uniform_(tensor, -bound, bound, key=key)
-
-        chosen = self._init
-        if chosen is None:
-            self._initialize("weight", uniform)
-        else:
-            self._initialize("weight", lambda tensor, key: chosen(tensor, key=key))
-        self._initialize("bias", uniform)
+        start_uniform(self, fan_in, ("weight", "bias"), self._init)
 
     def _infer_sizes(self, *args: Any, **kwargs: Any) -> None:
         if self.in_channels is not None:

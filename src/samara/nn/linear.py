@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import samara
@@ -29,6 +29,29 @@ def check_size(owner: str, name: str, value: Any) -> int:
             f"{owner}: {name} is {value!r}. Expected an integer >= 0. Fix: {name}=64, say."
         )
     return size
+
+
+def start_uniform(
+    module: Module, fan_in: int, names: Iterable[str], weight: Callable[..., Any] | None = None
+) -> None:
+    """Initial values U(-b, b), b = 1 / sqrt(fan_in); of "weight" another draw, where one is given.
+
+    >>> layer = Linear(4, 2)
+    >>> start_uniform(layer, 4, ["weight"])
+    >>> bool((layer.weight.abs() <= 0.5).all())
+    True
+    """
+    bound = 1.0 / math.sqrt(fan_in) if fan_in else 0.0
+
+    def uniform(tensor: Tensor, key: Any) -> None:
+        _init.uniform_(tensor, -bound, bound, key=key)
+
+    def chosen(tensor: Tensor, key: Any) -> None:
+        if weight is not None:
+            weight(tensor, key=key)
+
+    for name in names:
+        module._initialize(name, uniform if weight is None or name != "weight" else chosen)
 
 
 class Identity(Module):
@@ -109,17 +132,7 @@ class Linear(Module):
         """Draw new initial values."""
         if self.in_features is None:
             return
-        bound = 1.0 / math.sqrt(self.in_features) if self.in_features else 0.0
-
-        def uniform(tensor: Tensor, key: Any) -> None:
-            _init.uniform_(tensor, -bound, bound, key=key)
-
-        chosen = self._init
-        if chosen is None:
-            self._initialize("weight", uniform)
-        else:
-            self._initialize("weight", lambda tensor, key: chosen(tensor, key=key))
-        self._initialize("bias", uniform)
+        start_uniform(self, self.in_features, ("weight", "bias"), self._init)
 
     def _infer_sizes(self, *args: Any, **kwargs: Any) -> None:
         if self.in_features is not None:

@@ -20,6 +20,7 @@ __all__ = [
     "MSELoss",
     "NLLLoss",
     "SmoothL1Loss",
+    "WeightedLoss",
     "get",
 ]
 
@@ -34,6 +35,20 @@ class Loss(Module):
         reduction = reduction_of(size_average, reduce, reduction)
         choose(f"{type(self).__name__}: reduction", reduction, dict.fromkeys(_REDUCTIONS))
         self.reduction = reduction
+
+
+class WeightedLoss(Loss):
+    """What losses with a weight share."""
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: Legacy = None,
+        reduce: Legacy = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
 
 
 _REDUCTIONS = ("mean", "sum", "none")
@@ -113,7 +128,7 @@ class HuberLoss(Loss):
         return F.huber_loss(input, target, delta=self.delta, reduction=self.reduction)
 
 
-class CrossEntropyLoss(Loss):
+class CrossEntropyLoss(WeightedLoss):
     """-log softmax(logits)[target], from logits.
 
     `input: [N, C, *S]` or `[C]`, `target: [N, *S]` class indices, or probabilities of input's
@@ -134,8 +149,7 @@ class CrossEntropyLoss(Loss):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
@@ -151,7 +165,7 @@ class CrossEntropyLoss(Loss):
         )
 
 
-class NLLLoss(Loss):
+class NLLLoss(WeightedLoss):
     """-input[target] for log-probabilities, such as those of `LogSoftmax`.
 
     `input: [N, C, *S]` or `[C]`, `target: [N, *S]` or `[]` -> `[]` or target's shape. Raises
@@ -170,8 +184,7 @@ class NLLLoss(Loss):
         reduce: Legacy = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.ignore_index = ignore_index
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -185,7 +198,7 @@ class NLLLoss(Loss):
         )
 
 
-class BCEWithLogitsLoss(Loss):
+class BCEWithLogitsLoss(WeightedLoss):
     """-(y log s(x) + (1 - y) log(1 - s(x))), s the sigmoid, from logits x.
 
     `input: [*S]`, `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for unequal shapes.
@@ -203,8 +216,7 @@ class BCEWithLogitsLoss(Loss):
         reduction: str = "mean",
         pos_weight: Tensor | None = None,
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
+        super().__init__(weight, size_average, reduce, reduction)
         self.register_buffer("pos_weight", pos_weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
@@ -214,7 +226,7 @@ class BCEWithLogitsLoss(Loss):
         )
 
 
-class BCELoss(Loss):
+class BCELoss(WeightedLoss):
     """-(y log x + (1 - y) log(1 - x)) for probabilities x.
 
     `input: [*S]`, `target: [*S]` in [0, 1] -> `[]` or `[*S]`. Raises ShapeError for unequal shapes
@@ -224,16 +236,6 @@ class BCELoss(Loss):
     >>> round(BCELoss()(samara.full((1,), 0.5), samara.ones(1)).item(), 4)
     0.6931
     """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Legacy = None,
-        reduce: Legacy = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""

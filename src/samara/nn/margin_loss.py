@@ -7,8 +7,8 @@ from typing import Any
 
 from samara.errors import ArgumentError
 from samara.nn import functional as F
-from samara.nn._loss_functions import Legacy
-from samara.nn.loss import Loss
+from samara.nn._loss_functions import Legacy, require_margin
+from samara.nn.loss import Loss, WeightedLoss
 from samara.tensor import Tensor
 
 __all__ = [
@@ -113,7 +113,21 @@ class GaussianNLLLoss(Loss):
         return F.gaussian_nll_loss(input, target, var, self.full, self.eps, self.reduction)
 
 
-class HingeEmbeddingLoss(Loss):
+class _MarginLoss(Loss):
+    """What losses of pairs with a margin share."""
+
+    def __init__(
+        self,
+        margin: float = 0.0,
+        size_average: Legacy = None,
+        reduce: Legacy = None,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+
+class HingeEmbeddingLoss(_MarginLoss):
     """x where the target is 1, max(0, margin - x) where it is -1.
 
     `input: [*S]`, `target: [*S]` -> `[]` or `[*S]`.
@@ -130,8 +144,7 @@ class HingeEmbeddingLoss(Loss):
         reduce: Legacy = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
+        super().__init__(margin, size_average, reduce, reduction)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]` -> `[]` or `[*S]`."""
@@ -153,7 +166,7 @@ class SoftMarginLoss(Loss):
         return F.soft_margin_loss(input, target, reduction=self.reduction)
 
 
-class MarginRankingLoss(Loss):
+class MarginRankingLoss(_MarginLoss):
     """max(0, margin - target (input1 - input2)).
 
     `input1: [*S]`, `input2: [*S]`, `target: [*S]` of -1 and 1 -> `[]` or `[*S]`.
@@ -163,22 +176,12 @@ class MarginRankingLoss(Loss):
     1.0
     """
 
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: Legacy = None,
-        reduce: Legacy = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
-
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """`[*S]`, `[*S]`, `[*S]` -> `[]` or `[*S]`."""
         return F.margin_ranking_loss(input1, input2, target, self.margin, reduction=self.reduction)
 
 
-class CosineEmbeddingLoss(Loss):
+class CosineEmbeddingLoss(_MarginLoss):
     """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1.
 
     `input1: [N, D]`, `input2: [N, D]`, `target: [N]` -> `[]` or `[N]`.
@@ -188,16 +191,6 @@ class CosineEmbeddingLoss(Loss):
     >>> CosineEmbeddingLoss()(x, x, samara.tensor([1.0])).item()
     0.0
     """
-
-    def __init__(
-        self,
-        margin: float = 0.0,
-        size_average: Legacy = None,
-        reduce: Legacy = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.margin = margin
 
     def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:
         """`[N, D]`, `[N, D]`, `[N]` -> `[]` or `[N]`."""
@@ -227,7 +220,7 @@ class TripletMarginLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        _check_margin(self, margin)
+        require_margin(type(self).__name__, margin)
         self.margin = margin
         self.p = p
         self.eps = eps
@@ -267,7 +260,7 @@ class TripletMarginWithDistanceLoss(Loss):
         reduction: str = "mean",
     ) -> None:
         super().__init__(reduction=reduction)
-        _check_margin(self, margin)
+        require_margin(type(self).__name__, margin)
         self.distance_function = distance_function
         self.margin = margin
         self.swap = swap
@@ -285,15 +278,7 @@ class TripletMarginWithDistanceLoss(Loss):
         )
 
 
-def _check_margin(loss: Loss, margin: float) -> None:
-    if not margin > 0:
-        raise ArgumentError(
-            f"{type(loss).__name__}: margin is {margin}. Expected more than 0. "
-            "Fix: pass e.g. margin=1.0."
-        )
-
-
-class MultiMarginLoss(Loss):
+class MultiMarginLoss(WeightedLoss):
     """sum_i max(0, margin - x[target] + x[i])^p / C over the classes other than the target.
 
     `input: [N, C]` or `[C]`, `target: [N]` or `[]`, weight `[C]` -> `[]` or the target's shape.
@@ -313,12 +298,11 @@ class MultiMarginLoss(Loss):
         reduce: Legacy = None,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(size_average, reduce, reduction)
+        super().__init__(weight, size_average, reduce, reduction)
         if p not in (1, 2):
             raise ArgumentError(
                 f"MultiMarginLoss: p is {p}. Expected 1 or 2. Fix: pass one of these."
             )
-        self.register_buffer("weight", weight)
         self.p = p
         self.margin = margin
 
@@ -345,7 +329,7 @@ class MultiLabelMarginLoss(Loss):
         return F.multilabel_margin_loss(input, target, reduction=self.reduction)
 
 
-class MultiLabelSoftMarginLoss(Loss):
+class MultiLabelSoftMarginLoss(WeightedLoss):
     """Binary cross entropy of logits, averaged over the classes.
 
     `input: [N, C]`, `target: [N, C]` in [0, 1], weight `[C]` -> `[]` or `[N]`.
@@ -354,16 +338,6 @@ class MultiLabelSoftMarginLoss(Loss):
     >>> round(MultiLabelSoftMarginLoss()(samara.zeros(1, 2), samara.ones(1, 2)).item(), 4)
     0.6931
     """
-
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average: Legacy = None,
-        reduce: Legacy = None,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(size_average, reduce, reduction)
-        self.register_buffer("weight", weight)
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """`[N, C]`, `[N, C]` -> `[]` or `[N]`."""

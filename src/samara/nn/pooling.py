@@ -226,6 +226,14 @@ class _MaxUnpool(Module):
     def _options(self) -> tuple[Any, ...]:
         return self.kernel_size, self.stride, self.padding
 
+    def forward(
+        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
+    ) -> Tensor:
+        """`[N, C, *S']` or without N -> the shape before the pooling."""
+        unpool = (F.max_unpool1d, F.max_unpool2d, F.max_unpool3d)[self.spatial - 1]
+        y: Tensor = unpool(input, indices, *self._options(), output_size)
+        return y
+
     def extra_repr(self) -> str:
         """The windows of the pooling undone."""
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
@@ -559,13 +567,6 @@ class MaxUnpool1d(_MaxUnpool):
 
     spatial = 1
 
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`[N, C, L]` or without N -> the shape before the pooling."""
-        y: Tensor = F.max_unpool1d(input, indices, *self._options(), output_size)
-        return y
-
 
 class MaxUnpool2d(_MaxUnpool):
     """MaxPool2d undone: each maximum at its place, zeros elsewhere (Zeiler et al., 2011).
@@ -583,13 +584,6 @@ class MaxUnpool2d(_MaxUnpool):
 
     spatial = 2
 
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`[N, C, H, W]` or without N -> the shape before the pooling."""
-        y: Tensor = F.max_unpool2d(input, indices, *self._options(), output_size)
-        return y
-
 
 class MaxUnpool3d(_MaxUnpool):
     """MaxPool3d undone: each maximum at its place, zeros elsewhere (Zeiler et al., 2011).
@@ -606,10 +600,3 @@ class MaxUnpool3d(_MaxUnpool):
     """
 
     spatial = 3
-
-    def forward(
-        self, input: Tensor, indices: Tensor, output_size: Sequence[int] | None = None
-    ) -> Tensor:
-        """`[N, C, D, H, W]` or without N -> the shape before the pooling."""
-        y: Tensor = F.max_unpool3d(input, indices, *self._options(), output_size)
-        return y

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
 import samara
 from samara.errors import ArgumentError, ShapeError
 from samara.lookup import choose
-from samara.nn import init as _init
-from samara.nn.linear import check_size
+from samara.nn.linear import check_size, start_uniform
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
 from samara.nn.utils.rnn import PackedSequence, gather_steps, layout, spread_steps
@@ -26,17 +24,6 @@ _MODES = {
     "LSTM": _kinds.LSTM,
     "GRU": _kinds.GRU,
 }
-
-
-def _fill(module: Module, hidden_size: int) -> None:
-    """U(-1/sqrt(hidden), 1/sqrt(hidden)) for all parameters."""
-    bound = 1.0 / math.sqrt(hidden_size) if hidden_size else 0.0
-
-    def uniform(tensor: Tensor, key: Any) -> None:
-        _init.uniform_(tensor, -bound, bound, key=key)
-
-    for name in module._names:
-        module._initialize(name, uniform)
 
 
 class RNNBase(Module):
@@ -121,7 +108,7 @@ class RNNBase(Module):
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
-        _fill(self, self.hidden_size)
+        start_uniform(self, self.hidden_size, self._names)
 
     def flatten_parameters(self) -> None:
         """Nothing to do: the weights need not lie side by side."""
@@ -416,7 +403,7 @@ class RNNCellBase(Module):
 
     def reset_parameters(self) -> None:
         """Draw new initial values."""
-        _fill(self, self.hidden_size)
+        start_uniform(self, self.hidden_size, self._names)
 
     def _run(self, x: Tensor, states: tuple[Tensor, ...] | None, count: int) -> Any:
         batched = isinstance(x, Tensor) and x.ndim == 2
@@ -459,7 +446,16 @@ class RNNCellBase(Module):
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
 
-class RNNCell(RNNCellBase):
+class _OneState(RNNCellBase):
+    """The cells whose state is h alone."""
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        """`[N, input_size]`, h -> h'."""
+        state: Tensor = self._run(input, None if hx is None else (hx,), 1)[0]
+        return state
+
+
+class RNNCell(_OneState):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), or with relu.
 
     x: `[N, input_size]`, hx: h `[N, hidden_size]`, zeros by default, or both without N ->
@@ -482,11 +478,6 @@ class RNNCell(RNNCellBase):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
         self._cell = choose("RNNCell: nonlinearity", nonlinearity, _NONLINEARITIES)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """`[N, input_size]`, h -> h'."""
-        state: Tensor = self._run(input, None if hx is None else (hx,), 1)[0]
-        return state
 
 
 class LSTMCell(RNNCellBase):
@@ -521,7 +512,7 @@ class LSTMCell(RNNCellBase):
         return h, c
 
 
-class GRUCell(RNNCellBase):
+class GRUCell(_OneState):
     """h' = (1 - z) n + z h, with the gates of `GRU`.
 
     x: `[N, input_size]`, hx: h `[N, hidden_size]`, zeros by default, or both without N ->
@@ -543,8 +534,3 @@ class GRUCell(RNNCellBase):
         dtype: Any = None,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        """`[N, input_size]`, h -> h'."""
-        state: Tensor = self._run(input, None if hx is None else (hx,), 1)[0]
-        return state

@@ -39,19 +39,60 @@ def _activation(owner: str, activation: str | Activation) -> Activation:
 
 
 class _Layer(Module):
-    """What encoder and decoder layers share."""
+    """What encoder and decoder layers share: attentions, a feedforward part, norms, dropout."""
 
-    def _make_feedforward(
+    def __init__(
         self,
+        attentions: tuple[str, ...],
         d_model: int,
+        nhead: int,
         dim_feedforward: int,
         dropout: float,
+        activation: str | Activation,
+        layer_norm_eps: float,
+        batch_first: bool,
+        norm_first: bool,
         bias: bool,
-        options: dict[str, Any],
+        device: Any,
+        dtype: Any,
     ) -> None:
+        super().__init__()
+        options = {"device": device, "dtype": dtype}
+        for name in attentions:
+            attention = MultiheadAttention(
+                d_model, nhead, dropout, bias, batch_first=batch_first, **options
+            )
+            setattr(self, name, attention)
         self.linear1 = Linear(d_model, dim_feedforward, bias, **options)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, **options)
+        self.norm_first = norm_first
+        parts = range(1, len(attentions) + 2)
+        for i in parts:
+            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **options))
+        for i in parts:
+            setattr(self, f"dropout{i}", Dropout(dropout))
+        self.activation = _activation(type(self).__name__, activation)
+
+    def _attend(
+        self,
+        name: str,
+        x: Tensor,
+        memory: Tensor,
+        mask: Tensor | None,
+        padding: Tensor | None,
+        is_causal: bool,
+    ) -> Tensor:
+        out: Tensor = getattr(self, name)(
+            x,
+            memory,
+            memory,
+            attn_mask=mask,
+            key_padding_mask=padding,
+            need_weights=False,
+            is_causal=is_causal,
+        )[0]
+        return out
 
     def _feedforward(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.dropout(self.activation(self.linear1(x)))
@@ -85,18 +126,20 @@ class TransformerEncoderLayer(_Layer):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
-        options = {"device": device, "dtype": dtype}
-        self.self_attn = MultiheadAttention(
-            d_model, nhead, dropout, bias, batch_first=batch_first, **options
+        super().__init__(
+            ("self_attn",),
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+            device,
+            dtype,
         )
-        self._make_feedforward(d_model, dim_feedforward, dropout, bias, options)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, **options)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, **options)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        self.activation = _activation("TransformerEncoderLayer", activation)
 
     def forward(
         self,
@@ -108,15 +151,7 @@ class TransformerEncoderLayer(_Layer):
         """One layer's answer, of the shape of src."""
 
         def attend(x: Tensor) -> Tensor:
-            out, _ = self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=src_mask,
-                key_padding_mask=src_key_padding_mask,
-                need_weights=False,
-                is_causal=is_causal,
-            )
+            out = self._attend("self_attn", x, x, src_mask, src_key_padding_mask, is_causal)
             result: Tensor = self.dropout1(out)
             return result
 
@@ -157,19 +192,20 @@ class TransformerDecoderLayer(_Layer):
         device: Any = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__()
-        options = {"device": device, "dtype": dtype}
-        for name in ("self_attn", "multihead_attn"):
-            attention = MultiheadAttention(
-                d_model, nhead, dropout, bias, batch_first=batch_first, **options
-            )
-            setattr(self, name, attention)
-        self._make_feedforward(d_model, dim_feedforward, dropout, bias, options)
-        self.norm_first = norm_first
-        for i in (1, 2, 3):
-            setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, **options))
-            setattr(self, f"dropout{i}", Dropout(dropout))
-        self.activation = _activation("TransformerDecoderLayer", activation)
+        super().__init__(
+            ("self_attn", "multihead_attn"),
+            d_model,
+            nhead,
+            dim_feedforward,
+            dropout,
+            activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+            device,
+            dtype,
+        )
 
     def forward(
         self,
@@ -185,28 +221,19 @@ class TransformerDecoderLayer(_Layer):
         """One layer's answer, of the shape of tgt."""
 
         def attend(x: Tensor) -> Tensor:
-            out = self.self_attn(
-                x,
-                x,
-                x,
-                attn_mask=tgt_mask,
-                key_padding_mask=tgt_key_padding_mask,
-                is_causal=tgt_is_causal,
-                need_weights=False,
-            )[0]
+            out = self._attend("self_attn", x, x, tgt_mask, tgt_key_padding_mask, tgt_is_causal)
             result: Tensor = self.dropout1(out)
             return result
 
         def look(x: Tensor) -> Tensor:
-            out = self.multihead_attn(
+            out = self._attend(
+                "multihead_attn",
                 x,
                 memory,
-                memory,
-                attn_mask=memory_mask,
-                key_padding_mask=memory_key_padding_mask,
-                is_causal=memory_is_causal,
-                need_weights=False,
-            )[0]
+                memory_mask,
+                memory_key_padding_mask,
+                memory_is_causal,
+            )
             result: Tensor = self.dropout2(out)
             return result
 

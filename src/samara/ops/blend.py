@@ -113,6 +113,12 @@ def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
     return between
 
 
+def added(x: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """X beta + product alpha; x is not read where beta is 0."""
+    product = product if alpha == 1 else product * alpha
+    return product if beta == 0 else product + (x if beta == 1 else x * beta)
+
+
 @composite(
     "addmm(x, mat1, mat2, *, beta: number = 1, alpha: number = 1)",
     doc="""beta * x + alpha * (mat1 @ mat2), also for batches of matrices.
@@ -142,12 +148,7 @@ def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
     in_place=True,
 )
 def addmm(x: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    product = matmul(mat1, mat2)
-    if alpha != 1:
-        product = product * alpha
-    if beta == 0:
-        return product
-    return product + (x if beta == 1 else x * beta)
+    return added(x, matmul(mat1, mat2), beta, alpha)
 
 
 @composite(

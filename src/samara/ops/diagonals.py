@@ -203,66 +203,43 @@ def _triangle(
 _INDEX_OPTIONS = "*, dtype: dtype? = None, device: device? = None"
 
 
-@composite(
-    f"tril_indices(row: int, col: int, offset: int = 0, {_INDEX_OPTIONS})",
-    doc=f"""Rows and columns of the elements on and below the `offset`-th diagonal.
+def _triangle_indices(name: str, side: str, reference: Any, example: str) -> Any:
+    @composite(
+        f"{name}(row: int, col: int, offset: int = 0, {_INDEX_OPTIONS})",
+        doc=f"""Rows and columns of the elements on and {side} the `offset`-th diagonal.
 
     -> [2, count] int64. Raises ArgumentError for a negative size.
-    Source: {TORCH}, `torch.tril_indices`.
+    Source: {TORCH}, `torch.{name}`.
 
-    >>> samara.tril_indices(2, 2).tolist()
-    [[0, 1, 1], [0, 0, 1]]
+    >>> samara.{name}(2, 2).tolist()
+    {example}
     """,
-    ref=lambda row, col, offset=0: np.stack(np.tril_indices(row, offset, col)),
-    ulp=0,
-    samples=lambda rng: [Sample(3, 4), Sample(4, 3, 1), Sample(3, 3, -1), Sample(0, 2)],
-    errors=lambda: [
-        ErrorSample(ArgumentError, "row is -1", -1, 2),
-        ErrorSample(DTypeError, "col is 2.5", 2, 2.5),
-    ],
-    methods=(),
-    differentiable=False,
-)
-def tril_indices(
-    row: int,
-    col: int,
-    offset: int = 0,
-    *,
-    dtype: DType | None = None,
-    device: Device | str | None = None,
-) -> Tensor:
-    return _triangle("tril_indices", row, col, offset, dtype, device, False)
+        ref=lambda row, col, offset=0: np.stack(reference(row, offset, col)),
+        ulp=0,
+        samples=lambda rng: [Sample(3, 4), Sample(4, 3, 1), Sample(3, 3, -1), Sample(0, 2)],
+        errors=lambda: [
+            ErrorSample(ArgumentError, "row is -1", -1, 2),
+            ErrorSample(ArgumentError, "col is -1", 2, -1),
+            ErrorSample(DTypeError, "col is 2.5", 2, 2.5),
+        ],
+        methods=(),
+        differentiable=False,
+    )
+    def indices(
+        row: int,
+        col: int,
+        offset: int = 0,
+        *,
+        dtype: DType | None = None,
+        device: Device | str | None = None,
+    ) -> Tensor:
+        return _triangle(name, row, col, offset, dtype, device, side == "above")
+
+    return indices
 
 
-@composite(
-    f"triu_indices(row: int, col: int, offset: int = 0, {_INDEX_OPTIONS})",
-    doc=f"""Rows and columns of the elements on and above the `offset`-th diagonal.
-
-    -> [2, count] int64. Raises ArgumentError for a negative size.
-    Source: {TORCH}, `torch.triu_indices`.
-
-    >>> samara.triu_indices(2, 2).tolist()
-    [[0, 0, 1], [0, 1, 1]]
-    """,
-    ref=lambda row, col, offset=0: np.stack(np.triu_indices(row, offset, col)),
-    ulp=0,
-    samples=lambda rng: [Sample(3, 4), Sample(4, 3, 1), Sample(3, 3, -1), Sample(0, 2)],
-    errors=lambda: [
-        ErrorSample(ArgumentError, "col is -1", 2, -1),
-        ErrorSample(DTypeError, "row is 2.5", 2.5, 2),
-    ],
-    methods=(),
-    differentiable=False,
-)
-def triu_indices(
-    row: int,
-    col: int,
-    offset: int = 0,
-    *,
-    dtype: DType | None = None,
-    device: Device | str | None = None,
-) -> Tensor:
-    return _triangle("triu_indices", row, col, offset, dtype, device, True)
+tril_indices = _triangle_indices("tril_indices", "below", np.tril_indices, "[[0, 1, 1], [0, 0, 1]]")
+triu_indices = _triangle_indices("triu_indices", "above", np.triu_indices, "[[0, 0, 1], [0, 1, 1]]")
 
 
 @composite(

@@ -11,6 +11,7 @@ import numpy as np
 from samara._core import DType
 from samara.dtypes import ALL, NUMERIC
 from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.blend import added
 from samara.ops.checks import require_dtype
 from samara.ops.join import stack
 from samara.ops.linalg_common import (
@@ -288,11 +289,6 @@ def kron(x: Tensor, y: Tensor) -> Tensor:
     return (left * right).reshape([m * n for m, n in zip(a, b, strict=True)])
 
 
-def _added(x: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
-    product = product if alpha == 1 else product * alpha
-    return product if beta == 0 else product + (x if beta == 1 else x * beta)
-
-
 @composite(
     "addmv(x, mat, vec, *, beta: number = 1, alpha: number = 1)",
     doc=f"""beta * x + alpha * (mat @ vec). x: broadcasts to [m], mat: [m, n], vec: [n] -> [m].
@@ -322,7 +318,7 @@ def addmv(x: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1)
             f"addmv: shapes {tuple(mat.shape)} and {tuple(vec.shape)} given. Expected a matrix and "
             "a vector. Fix: use addmm for matrices."
         )
-    return _added(x, matmul(mat, vec), beta, alpha)
+    return added(x, matmul(mat, vec), beta, alpha)
 
 
 @composite(
@@ -356,7 +352,7 @@ def addr(x: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1
             f"addr: shapes {tuple(vec1.shape)} and {tuple(vec2.shape)} given. Expected two "
             "vectors. Fix: flatten them with reshape(-1)."
         )
-    return _added(x, vec1.unsqueeze(1) * vec2, beta, alpha)
+    return added(x, vec1.unsqueeze(1) * vec2, beta, alpha)
 
 
 @composite(
@@ -395,7 +391,7 @@ def addbmm(x: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: A
     # One product of wide matrices: the sum over the stack is part of it.
     left = batch1.movedim(0, 1).reshape(rows, count * size)
     right = batch2.reshape(batch2.shape[0] * batch2.shape[1], batch2.shape[2])
-    return _added(x, matmul(left, right), beta, alpha)
+    return added(x, matmul(left, right), beta, alpha)
 
 
 # --- chains, powers, exponentials -----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -306,42 +306,46 @@ def _stack_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-@composite(
-    "hstack(arrays: Tensor[])",
-    doc="""Tensors joined along axis 1, vectors along axis 0. n of [*S_i] -> one tensor.
+def stacking(
+    name: str, what: str, given: str, answer: str, wrong: tuple[int, int]
+) -> Callable[[Callable[..., Tensor]], Callable[..., Tensor]]:
+    """Declares a function that joins tensors as NumPy's of that name does."""
+    return composite(
+        f"{name}(arrays: Tensor[])",
+        doc=f"""{what} n of [*S_i] -> one tensor.
 
-    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.hstack`.
+    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.{name}`.
 
-    >>> samara.hstack([samara.tensor([1]), samara.tensor([2, 3])]).tolist()
-    [1, 2, 3]
+    >>> samara.{name}({given}).tolist()
+    {answer}
     """,
-    ref=np.hstack,
-    dtypes=ALL,
-    ulp=0,
-    samples=_stack_samples,
-    errors=lambda: [ErrorSample(ShapeError, "Expected", [np.ones((2, 3)), np.ones((3, 3))])],
-    methods=(),
+        ref=getattr(np, name),
+        dtypes=ALL,
+        ulp=0,
+        samples=_stack_samples,
+        errors=lambda: [ErrorSample(ShapeError, "Expected", [np.ones((2, 3)), np.ones(wrong)])],
+        methods=(),
+    )
+
+
+@stacking(
+    "hstack",
+    "Tensors joined along axis 1, vectors along axis 0.",
+    "[samara.tensor([1]), samara.tensor([2, 3])]",
+    "[1, 2, 3]",
+    (3, 3),
 )
 def hstack(arrays: Sequence[Tensor]) -> Tensor:
     tensors = [x.reshape(1) if x.ndim == 0 else x for x in arrays]
     return concat(tensors, 1 if tensors and tensors[0].ndim > 1 else 0)
 
 
-@composite(
-    "vstack(arrays: Tensor[])",
-    doc="""Tensors joined along axis 0, vectors as rows. n of [*S_i] -> one tensor.
-
-    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.vstack`.
-
-    >>> samara.vstack([samara.tensor([1, 2]), samara.tensor([3, 4])]).tolist()
-    [[1, 2], [3, 4]]
-    """,
-    ref=np.vstack,
-    dtypes=ALL,
-    ulp=0,
-    samples=_stack_samples,
-    errors=lambda: [ErrorSample(ShapeError, "Expected", [np.ones((2, 3)), np.ones((2, 2))])],
-    methods=(),
+@stacking(
+    "vstack",
+    "Tensors joined along axis 0, vectors as rows.",
+    "[samara.tensor([1, 2]), samara.tensor([3, 4])]",
+    "[[1, 2], [3, 4]]",
+    (2, 2),
 )
 def vstack(arrays: Sequence[Tensor]) -> Tensor:
     tensors = [x.reshape(1, -1 if x.numel() else 0) if x.ndim < 2 else x for x in arrays]

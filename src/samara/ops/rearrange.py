@@ -14,7 +14,7 @@ from samara.ops.checks import require_dtype
 from samara.ops.creation import arange, zeros
 from samara.ops.join import chunk, concat, split, tensor_split
 from samara.ops.manipulation import _axis, flip
-from samara.ops.parts import vstack
+from samara.ops.parts import stacking, vstack
 from samara.ops.record import METHODS, PLAIN, REAL, ErrorSample, Sample, composite, plain
 from samara.tensor import Tensor, asarray
 
@@ -204,49 +204,23 @@ def dsplit(x: Tensor, parts: Any) -> tuple[Tensor, ...]:
     return _named_split("dsplit", x, parts, 2)
 
 
-def _stack_samples(rng: np.random.Generator) -> list[Sample]:
-    return [
-        Sample([_normal(rng, 2, 3), _normal(rng, 2, 3)]),
-        Sample([_normal(rng, 3), _normal(rng, 3)]),
-        Sample([_normal(rng), _normal(rng)]),
-    ]
-
-
-@composite(
-    "dstack(arrays: Tensor[])",
-    doc="""Tensors joined along axis 2, vectors and matrices as layers. n of [*S_i] -> one tensor.
-
-    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.dstack`.
-
-    >>> samara.dstack([samara.tensor([1, 2]), samara.tensor([3, 4])]).tolist()
-    [[[1, 3], [2, 4]]]
-    """,
-    ref=np.dstack,
-    dtypes=ALL,
-    ulp=0,
-    samples=_stack_samples,
-    errors=lambda: [ErrorSample(ShapeError, "Expected", [np.ones((2, 3)), np.ones((2, 2))])],
-    methods=(),
+@stacking(
+    "dstack",
+    "Tensors joined along axis 2, vectors and matrices as layers.",
+    "[samara.tensor([1, 2]), samara.tensor([3, 4])]",
+    "[[[1, 3], [2, 4]]]",
+    (2, 2),
 )
 def dstack(arrays: Sequence[Tensor]) -> Tensor:
     return concat([_raised(x, 3) for x in arrays], 2)
 
 
-@composite(
-    "column_stack(arrays: Tensor[])",
-    doc="""Tensors joined along axis 1, numbers and vectors as columns. n of [*S_i] -> one tensor.
-
-    Raises ShapeError when the shapes do not fit. Source: PyTorch, `torch.column_stack`.
-
-    >>> samara.column_stack([samara.tensor([1, 2]), samara.tensor([3, 4])]).tolist()
-    [[1, 3], [2, 4]]
-    """,
-    ref=np.column_stack,
-    dtypes=ALL,
-    ulp=0,
-    samples=_stack_samples,
-    errors=lambda: [ErrorSample(ShapeError, "Expected", [np.ones((2, 3)), np.ones((3, 3))])],
-    methods=(),
+@stacking(
+    "column_stack",
+    "Tensors joined along axis 1, numbers and vectors as columns.",
+    "[samara.tensor([1, 2]), samara.tensor([3, 4])]",
+    "[[1, 3], [2, 4]]",
+    (3, 3),
 )
 def column_stack(arrays: Sequence[Tensor]) -> Tensor:
     columns = [x.reshape(x.numel(), 1) if x.ndim < 2 else x for x in arrays]

@@ -407,20 +407,10 @@ def _declare_network(name: str, cell: int) -> Any:
     state_type = ": Tensor[]" if cell == LSTM else ""
 
     def reference(
-        x: Array,
-        hx: Any,
-        params: Sequence[Array],
-        has_biases: bool,
-        num_layers: int,
-        dropout: float,
-        train: bool,
-        bidirectional: bool,
-        batch_first: bool,
+        x: Array, hx: Any, params: Sequence[Array], has_biases: bool, num_layers: int, *rest: Any
     ) -> tuple[Array, ...]:
-        states = hx if cell == LSTM else [hx]
-        return reference_layers(
-            cell, x, states, params, has_biases, num_layers, bidirectional, batch_first
-        )
+        states, (_, _, *order) = hx if cell == LSTM else [hx], rest
+        return reference_layers(cell, x, states, params, has_biases, num_layers, *order)
 
     @composite(
         f"{name}(x, hx{state_type}, params: Tensor[], has_biases: bool, num_layers: int, "
@@ -523,16 +513,8 @@ def _declare_cell(name: str, cell: int) -> Any:
     (2, 3)
     """
 
-    def reference(
-        x: Array,
-        hx: Any,
-        w_ih: Array,
-        w_hh: Array,
-        b_ih: Array | None = None,
-        b_hh: Array | None = None,
-    ) -> Any:
-        weights = [w_ih, w_hh] if b_ih is None or b_hh is None else [w_ih, w_hh, b_ih, b_hh]
-        state = _reference_step(cell, x, hx if pair else [hx], weights)
+    def reference(x: Array, hx: Any, *weights: Array) -> Any:
+        state = _reference_step(cell, x, hx if pair else [hx], list(weights))
         return tuple(state) if pair else state[0]
 
     @composite(

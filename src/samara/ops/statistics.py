@@ -472,12 +472,22 @@ _MOMENT_DOC = """The {what} and the mean over `axis`, (sum (x - mean)^2 / (n - c
     """
 
 
-def _moments(place: str, function: Any, x: Tensor, options: dict[str, Any]) -> tuple[Any, Any]:
+def _moments(
+    place: str,
+    function: Any,
+    x: Tensor,
+    axis: Any,
+    unbiased: bool | None,
+    keepdims: bool,
+    correction: float,
+) -> tuple[Any, Any]:
     require_dtype(place, x, FLOAT)
-    correction, unbiased = options.pop("correction"), options.pop("unbiased")
+    if isinstance(axis, bool):
+        axis, unbiased = None, axis
     if unbiased is not None:
         correction = 1 if unbiased else 0
-    return function(x, correction=correction, **options), mean(x, **options)
+    kept = {"axis": axis, "keepdims": keepdims}
+    return function(x, correction=correction, **kept), mean(x, **kept)
 
 
 @composite(
@@ -499,10 +509,7 @@ def std_mean(
     *,
     correction: float = 1,
 ) -> Any:
-    if isinstance(axis, bool):
-        axis, unbiased = None, axis
-    options = {"axis": axis, "keepdims": keepdims, "correction": correction, "unbiased": unbiased}
-    return _moments("std_mean", std, x, options)
+    return _moments("std_mean", std, x, axis, unbiased, keepdims, correction)
 
 
 @composite(
@@ -524,10 +531,7 @@ def var_mean(
     *,
     correction: float = 1,
 ) -> Any:
-    if isinstance(axis, bool):
-        axis, unbiased = None, axis
-    options = {"axis": axis, "keepdims": keepdims, "correction": correction, "unbiased": unbiased}
-    return _moments("var_mean", var, x, options)
+    return _moments("var_mean", var, x, axis, unbiased, keepdims, correction)
 
 
 _INEXACT = (*FLOAT, *COMPLEX)

@@ -54,6 +54,15 @@ def _full_window(place: str, window: Tensor | None, win: int, n_fft: int, like: 
     return concat(parts, 0)
 
 
+def _framing_ref(n_fft: int, hop: int | None, win: int | None, window: Any) -> tuple[int, Any]:
+    """The hop, and the window with zeros around it."""
+    win = win or n_fft
+    full = np.zeros(n_fft)
+    left = (n_fft - win) // 2
+    full[left : left + win] = 1.0 if window is None else np.real(window)
+    return hop or n_fft // 4, full
+
+
 def _stft_ref(
     x: Any,
     n_fft: int,
@@ -66,10 +75,7 @@ def _stft_ref(
     onesided: bool = True,
     return_complex: bool = True,
 ) -> Any:
-    hop, win = hop_length or n_fft // 4, win_length or n_fft
-    full = np.zeros(n_fft)
-    left = (n_fft - win) // 2
-    full[left : left + win] = 1.0 if window is None else window
+    hop, full = _framing_ref(n_fft, hop_length, win_length, window)
     if center:
         around = [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)]
         x = np.pad(x, around, mode=pad_mode)
@@ -163,10 +169,7 @@ def _istft_ref(
     onesided: bool = True,
     length: int | None = None,
 ) -> Any:
-    hop, win = hop_length or n_fft // 4, win_length or n_fft
-    full = np.zeros(n_fft)
-    left = (n_fft - win) // 2
-    full[left : left + win] = 1.0 if window is None else np.real(window)
+    hop, full = _framing_ref(n_fft, hop_length, win_length, window)
     frames = np.fft.irfft(x, n_fft, axis=-2) if onesided else np.fft.ifft(x, axis=-2).real
     frames = frames * (math.sqrt(n_fft) if normalized else 1.0)
     count = frames.shape[-1]

@@ -370,7 +370,7 @@ class LambdaLR(LRScheduler):
         last_epoch: int = -1,
     ) -> None:
         _check_optimizer(self, optimizer)
-        self.lr_lambdas = _per_group("LambdaLR", "lr_lambda", lr_lambda, optimizer)
+        self.lr_lambdas = _per_group(type(self).__name__, "lr_lambda", lr_lambda, optimizer)
         super().__init__(optimizer, last_epoch)
 
     def _value(self, base: float, t: float, group: int) -> float:
@@ -565,7 +565,7 @@ class SequentialLR(LRScheduler):
         return [schedule._value(base, t, i) for i, base in enumerate(self.base_lrs)]
 
 
-class MultiplicativeLR(LRScheduler):
+class MultiplicativeLR(LambdaLR):
     """lr = base f(1) f(2) ... f(t), one function for all groups or a list with one each.
 
     >>> import samara
@@ -574,16 +574,6 @@ class MultiplicativeLR(LRScheduler):
     >>> [(schedule.step(), schedule.get_last_lr()[0])[1] for _ in range(2)]
     [0.5, 0.25]
     """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
-        last_epoch: int = -1,
-    ) -> None:
-        _check_optimizer(self, optimizer)
-        self.lr_lambdas = _per_group("MultiplicativeLR", "lr_lambda", lr_lambda, optimizer)
-        super().__init__(optimizer, last_epoch)
 
     def _value(self, base: float, t: float, group: int) -> float:
         factor = self.lr_lambdas[min(group, len(self.lr_lambdas) - 1)]

@@ -9,7 +9,13 @@ from samara.autograd import no_grad
 from samara.errors import ArgumentError
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
-from samara.nn.utils.parametrizations import as_matrix, norm_except, transposed_axis, unit
+from samara.nn.utils.parametrizations import (
+    as_matrix,
+    norm_except,
+    require_iterations,
+    transposed_axis,
+    unit,
+)
 from samara.tensor import Tensor
 
 __all__ = ["remove_spectral_norm", "remove_weight_norm", "spectral_norm", "weight_norm"]
@@ -141,11 +147,7 @@ def spectral_norm(
     >>> sorted(spectral_norm(nn.Linear(2, 3)).state_dict())
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    if n_power_iterations < 1:
-        raise ArgumentError(
-            f"spectral_norm: n_power_iterations is {n_power_iterations}. Expected 1 or more. "
-            "Fix: n_power_iterations=1."
-        )
+    require_iterations(n_power_iterations)
     axis = transposed_axis(module) if dim is None else dim
     weight = _take_parameter("spectral_norm", module, name)
     setattr(module, f"{name}_orig", Parameter(weight.detach()))

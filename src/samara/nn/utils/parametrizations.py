@@ -36,6 +36,15 @@ def as_matrix(weight: Tensor, dim: int) -> Tensor:
     return weight.movedim(dim, 0).flatten(1)
 
 
+def require_iterations(count: int) -> None:
+    """ArgumentError for a spectral norm without iterations."""
+    if count < 1:
+        raise ArgumentError(
+            f"spectral_norm: n_power_iterations is {count}. Expected 1 or more. "
+            "Fix: n_power_iterations=1."
+        )
+
+
 def transposed_axis(module: Module) -> int:
     """The axis of the outputs in a module's weight."""
     return 1 if isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)) else 0
@@ -79,11 +88,7 @@ class _SpectralNorm(Module):
                 f"spectral_norm: dim is {dim} for a weight of {weight.ndim} axes. Expected "
                 f"{-weight.ndim} to {weight.ndim - 1}. Fix: dim=0."
             )
-        if n_power_iterations < 1:
-            raise ArgumentError(
-                f"spectral_norm: n_power_iterations is {n_power_iterations}. Expected 1 or more. "
-                "Fix: n_power_iterations=1."
-            )
+        require_iterations(n_power_iterations)
         self.dim = dim % weight.ndim
         self.eps = eps
         self.n_power_iterations = n_power_iterations
