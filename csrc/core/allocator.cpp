@@ -1,7 +1,6 @@
 #include "core/allocator.h"
 
 #include <pthread.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,8 +8,10 @@
 #include <atomic>
 #include <bit>
 #include <cstdlib>
+#include <new>
 
 #include "core/error.h"
+#include "core/large_blocks.h"
 #include "core/reference.h"
 
 namespace samara {
@@ -18,10 +19,13 @@ namespace {
 
 constexpr size_t kSmallLimit = 4096;
 constexpr int kSmallClasses = kSmallLimit / kAlignment;
-// Above the small classes: four sizes per doubling, up to 2^58 bytes.
+// Above the small classes: four sizes per doubling. Above these, runs of pages.
+constexpr size_t kClassLimit = size_t{1} << 20;
 constexpr int kStepsPerDoubling = 4;
-constexpr int kClasses = kSmallClasses + 46 * kStepsPerDoubling;
-constexpr size_t kHugePage = size_t{2} << 20;
+constexpr int kClasses =
+    kSmallClasses + (std::bit_width(kClassLimit) - std::bit_width(kSmallLimit)) * kStepsPerDoubling;
+
+bool is_large(size_t bytes) { return !kSanitized && bytes > kClassLimit; }
 
 struct FreeBlock {
   FreeBlock* next;
@@ -89,25 +93,75 @@ int64_t cache_limit() {
 const int fork_handlers_installed = pthread_atfork(
     [] { cache.lock.lock(); }, [] { cache.lock.unlock(); }, [] { cache.lock.unlock(); });
 
+// Never destroyed: tensors may outlive every other static object. With the lock held.
+LargeBlocks& large_blocks() {
+  static LargeBlocks& blocks = *new LargeBlocks;
+  return blocks;
+}
+
 void* system_allocate(size_t bytes) {
-  if (kSanitized) {
-    void* block = nullptr;
-    return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
-  }
-  if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
-  const size_t rounded = (bytes + kHugePage - 1) / kHugePage * kHugePage;
-  void* block = std::aligned_alloc(kHugePage, rounded);
-  // Advice only: without huge pages the block works as well, with more page faults.
-  if (block) madvise(block, rounded, MADV_HUGEPAGE);
-  return block;
+  void* block = nullptr;
+  return posix_memalign(&block, kAlignment, bytes) == 0 ? block : nullptr;
 }
 
 // With the lock held.
-void count_allocation(const SizeClass& cls) {
+void count_allocation(size_t bytes) {
   AllocatorStatistics& s = cache.statistics;
   ++s.allocations;
-  s.live_bytes += static_cast<int64_t>(cls.bytes);
+  s.live_bytes += static_cast<int64_t>(bytes);
   s.peak_live_bytes = std::max(s.peak_live_bytes, s.live_bytes);
+}
+
+void* allocate_large(size_t bytes) {
+  Guard guard(cache.lock);
+  void* block = nullptr;
+  try {
+    block = large_blocks().take(bytes);
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+  if (block) count_allocation(LargeBlocks::rounded(bytes));
+  return block;
+}
+
+void* allocate_classed(const SizeClass& cls) {
+  {
+    Guard guard(cache.lock);
+    if (FreeBlock* block = cache.free[cls.index]) {
+      cache.free[cls.index] = block->next;
+      cache.statistics.cached_bytes -= static_cast<int64_t>(cls.bytes);
+      count_allocation(cls.bytes);
+      return block;
+    }
+  }
+  void* fresh = system_allocate(cls.bytes);
+  if (!fresh) return nullptr;
+  Guard guard(cache.lock);
+  ++cache.statistics.system_allocations;
+  count_allocation(cls.bytes);
+  return fresh;
+}
+
+void* allocate(size_t bytes) {
+  return is_large(bytes) ? allocate_large(bytes) : allocate_classed(size_class(bytes));
+}
+
+// With the lock held.
+bool may_cache(size_t bytes) {
+  return cache.statistics.cached_bytes + large_blocks().cached_bytes() +
+             static_cast<int64_t>(bytes) <=
+         cache_limit();
+}
+
+void release_large(void* address, size_t bytes) {
+  const size_t rounded = LargeBlocks::rounded(bytes);
+  Guard guard(cache.lock);
+  cache.statistics.live_bytes -= static_cast<int64_t>(rounded);
+  try {
+    large_blocks().give(address, bytes, may_cache(rounded));
+  } catch (const std::bad_alloc&) {
+    // No memory to note the run in: its address space is lost, its owner goes on.
+  }
 }
 
 }  // namespace
@@ -117,42 +171,24 @@ void* host_allocate(size_t bytes) {
     fail(ErrorKind::memory, "an allocation of ", bytes,
          " bytes was asked for. Expected an amount that memory can hold. Fix: work in smaller "
          "parts.");
-  const SizeClass cls = size_class(bytes);
-  {
-    Guard guard(cache.lock);
-    if (FreeBlock* block = cache.free[cls.index]) {
-      cache.free[cls.index] = block->next;
-      cache.statistics.cached_bytes -= static_cast<int64_t>(cls.bytes);
-      count_allocation(cls);
-      return block;
-    }
-  }
-  void* fresh = system_allocate(cls.bytes);
-  if (!fresh) {
-    trim_allocator();
-    fresh = system_allocate(cls.bytes);
-  }
-  if (!fresh) {
-    const AllocatorStatistics now = allocator_statistics();
-    fail(ErrorKind::memory, "out of memory: ", bytes, " bytes were asked for while ",
-         now.live_bytes,
-         " are in use by tensors. Expected a size that fits. Fix: use a smaller batch or free "
-         "tensors that are no longer needed.");
-  }
-  Guard guard(cache.lock);
-  ++cache.statistics.system_allocations;
-  count_allocation(cls);
-  return fresh;
+  if (void* block = allocate(bytes)) return block;
+  trim_allocator();
+  if (void* block = allocate(bytes)) return block;
+  fail(ErrorKind::memory, "out of memory: ", bytes, " bytes were asked for while ",
+       allocator_statistics().live_bytes,
+       " are in use by tensors. Expected a size that fits. Fix: use a smaller batch or free "
+       "tensors that are no longer needed.");
 }
 
 void host_release(void* address, size_t bytes) {
   if (!address) return;
+  if (is_large(bytes)) return release_large(address, bytes);
   const SizeClass cls = size_class(bytes);
   {
     Guard guard(cache.lock);
     AllocatorStatistics& s = cache.statistics;
     s.live_bytes -= static_cast<int64_t>(cls.bytes);
-    if (!kSanitized && s.cached_bytes + static_cast<int64_t>(cls.bytes) <= cache_limit()) {
+    if (!kSanitized && may_cache(cls.bytes)) {
       FreeBlock* block = static_cast<FreeBlock*>(address);
       block->next = cache.free[cls.index];
       cache.free[cls.index] = block;
@@ -165,7 +201,10 @@ void host_release(void* address, size_t bytes) {
 
 AllocatorStatistics allocator_statistics() {
   Guard guard(cache.lock);
-  return cache.statistics;
+  AllocatorStatistics statistics = cache.statistics;
+  statistics.cached_bytes += large_blocks().cached_bytes();
+  statistics.system_allocations += large_blocks().extensions();
+  return statistics;
 }
 
 void reset_peak_statistics() {
@@ -180,8 +219,9 @@ int64_t trim_allocator() {
     Guard guard(cache.lock);
     lists = cache.free;
     cache.free.fill(nullptr);
-    released = cache.statistics.cached_bytes;
+    released = cache.statistics.cached_bytes + large_blocks().cached_bytes();
     cache.statistics.cached_bytes = 0;
+    large_blocks().trim();
   }
   for (FreeBlock* block : lists) {
     while (block) {

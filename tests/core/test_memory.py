@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import os
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import samara
 from samara.errors import OutOfMemoryError, SamaraError
@@ -70,6 +73,40 @@ def test_trim_gives_the_cache_back() -> None:
     after = statistics()
     assert after["cached_bytes"] == 0 and after["live_bytes"] == live
     assert samara.zeros(10).tolist() == [0.0] * 10
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 5_000_000)), min_size=1, max_size=40))
+@settings(deadline=None, max_examples=40)
+def test_blocks_in_use_never_overlap(steps: list[tuple[int, int]]) -> None:
+    """Freed and allocated in any order, each tensor keeps its own bytes and counts its own size."""
+    kept: dict[int, samara.Tensor] = {}
+    start = statistics()["live_bytes"]
+    for number, (slot, size) in enumerate(steps):
+        kept.pop(slot, None)
+        kept[slot] = samara.full((size,), number % 251, dtype=samara.uint8)
+        ranges = sorted((x.data_ptr(), x.data_ptr() + x.nbytes) for x in kept.values())
+        assert all(end <= begin for (_, end), (begin, _) in pairwise(ranges))
+    for slot, x in kept.items():
+        number = max(i for i, (used, _) in enumerate(steps) if used == slot)
+        assert (x.numpy() == number % 251).all()
+    live = statistics()["live_bytes"] - start
+    assert live >= sum(x.nbytes for x in kept.values())
+    del x
+    kept.clear()
+    assert statistics()["live_bytes"] == start
+
+
+@reuses_memory
+def test_other_sizes_share_the_pages_of_freed_neighbours() -> None:
+    """Eight freed blocks side by side serve one request of their total size."""
+    samara.trim_memory()
+    size = 4 << 20
+    blocks = [samara.empty(size, dtype=samara.uint8) for _ in range(8)]
+    asked = statistics()["system_allocations"]
+    blocks.clear()
+    whole = samara.empty(8 * size, dtype=samara.uint8)
+    assert statistics()["system_allocations"] == asked
+    assert whole.nbytes == 8 * size
 
 
 def test_peak() -> None:
