@@ -51,6 +51,14 @@ def _native(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.array(array, dtype=array.dtype.newbyteorder("="), order="C", copy=True)
 
 
+def _owned(array: np.ndarray[Any, Any]) -> Tensor:
+    """A row-major copy of an array in memory of Samara's own."""
+    if not _shareable(array):
+        return _copied(_share(_native(array)))
+    shared = _share(array)
+    return _copied(shared) if shared.is_contiguous() else cast(Tensor, _contiguous(shared))
+
+
 def _check_array(array: np.ndarray[Any, Any], place: str) -> None:
     if array.dtype.name != "bfloat16" and array.dtype.kind in "OUSVMm":
         raise DTypeError(
@@ -167,9 +175,8 @@ def asarray(
                 "copy=False. Fix: leave copy out."
             )
         array = _array_of(obj, "asarray")
-        shared = _share(_native(array))
         place = current_device() if device is None else device
-        return _convert(shared, dtype or _default_for(array), place, None)
+        return _convert(_owned(array), dtype or _default_for(array), place, None)
     return _convert(_from_foreign(obj, copy), dtype, device, False if copy is False else None)
 
 
@@ -212,7 +219,7 @@ def _from_foreign(obj: Any, copy: bool | None) -> Tensor:
                 "asarray: the array's byte order or layout needs a copy. Expected native, aligned "
                 "memory with copy=False. Fix: leave copy out."
             )
-        return _share(_native(array))
+        return _owned(array)
     shared = from_dlpack(obj)
     return _copied(shared) if copy else shared
 
@@ -582,7 +589,7 @@ def _rebuild(data: Any, dtype: str, shape: tuple[int, ...], requires_grad: bool)
             "Expected as many bytes as its elements have. Fix: the file is damaged; write it again."
         )
     bits = _core.uint16 if kind is _core.bfloat16 else kind
-    x = _share(np.array(np.ndarray(shape, to_numpy_dtype(bits), data)))
+    x = _owned(np.ndarray(shape, to_numpy_dtype(bits), data))
     if bits is not kind:
         x = _core.reinterpret(x, kind)
     x.requires_grad = requires_grad
