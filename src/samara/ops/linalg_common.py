@@ -26,6 +26,7 @@ __all__ = [
     "diagonal_matrix",
     "divided_by_gaps",
     "eye_like",
+    "from_lower",
     "hermitian",
     "main_diagonal",
     "matrix",
@@ -76,6 +77,13 @@ def diagonal_matrix(x: Tensor) -> Tensor:
     size = x.shape[-1]
     on = eye(size, dtype=_core.bool, device=x.device)
     return where(on, x.unsqueeze(-1), 0)  # type: ignore[no-any-return]
+
+
+def from_lower(x: Any) -> Any:
+    """The Hermitian matrices with the lower triangles of x; for tensors and NumPy arrays."""
+    strict = np.tril(x, -1) if isinstance(x, np.ndarray) else x.tril(-1)
+    lower = np.tril(x) if isinstance(x, np.ndarray) else x.tril()
+    return lower + adjoint(strict)
 
 
 def real_or_complex(gradient: Tensor, like: Tensor) -> Tensor:

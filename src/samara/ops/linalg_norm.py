@@ -17,6 +17,7 @@ from samara.ops.linalg_common import (
     DTYPES,
     STANDARD,
     TORCH,
+    from_lower,
     matrix,
     require_matrix,
     require_square,
@@ -363,6 +364,8 @@ def _rank_ref(
 ) -> Any:
     if 0 in A.shape[-2:]:
         return np.zeros(A.shape[:-2], np.int64)
+    if hermitian:
+        A = np.where(np.tri(A.shape[-1], dtype=bool), A, np.swapaxes(A.conj(), -1, -2))
     s = np.linalg.svd(A, compute_uv=False)
     limit = np.maximum(tol or atol or 0, s[..., :1] * (rtol or (0 if tol or atol else 1e-6)))
     return np.sum(s > limit, axis=-1)
@@ -374,7 +377,8 @@ def _rank_ref(
     doc=f"""How many singular values are larger than max(atol, rtol * the largest).
 
     A: [*B, m, n] -> [*B] int64. By default rtol = eps max(m, n), 0 where atol (or tol, its older
-    name) is given. Tolerances are numbers or tensors [*B].
+    name) is given. Tolerances are numbers or tensors [*B]. With hermitian=True only the lower
+    triangle of a square matrix is read.
 
     Raises LinAlgError for NaN or infinity, ShapeError for other shapes.
     Source: {STANDARD}, `linalg.matrix_rank`.
@@ -391,6 +395,7 @@ def _rank_ref(
         Sample(np.diag([1.0, 0.5, 0.01]), 0.1),
         Sample(np.diag([1.0, 0.5, 0.01]), rtol=0.6),
         Sample(np.diag([1.0, 0.5, 0.01]), atol=0.7, rtol=0.1),
+        Sample(np.triu(np.ones((3, 3))), hermitian=True),
         Sample(np.ones((1, 1))),
         Sample(np.zeros((0, 3))),
         Sample(np.zeros((0, 2, 2))),
@@ -398,6 +403,7 @@ def _rank_ref(
     errors=shape_errors(
         ErrorSample(LinAlgError, "NaN or infinite", np.full((2, 2), np.nan)),
         ErrorSample(DTypeError, "argument 'atol' has type str", np.eye(2), atol="x"),
+        ErrorSample(ShapeError, "Expected square", np.ones((2, 3)), hermitian=True),
     ),
     differentiable=False,
 )
@@ -408,6 +414,9 @@ def matrix_rank(
     require_matrix(place, A, "A")
     require_dtype(place, A, DTYPES, "A")
     absolute, relative = tolerances(place, A, tol if atol is None else atol, rtol)
+    if hermitian:
+        require_square(place, A, "A")
+        A = from_lower(A)
     values = svdvals(A.detach()).astype(_core.float64)
     if not values.shape[-1]:
         return values.sum(-1).astype(_core.int64)  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from samara.ops.linalg_common import (
     adjoint,
     any_requires_grad,
     eye_like,
+    from_lower,
     matrix,
     promoted,
     require_matrix,
@@ -562,6 +563,8 @@ def tolerances(place: str, A: Tensor, atol: Any, rtol: Any) -> tuple[Tensor, Ten
 def _pinv_ref(A: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = False) -> Any:
     if 0 in A.shape[-2:]:
         return np.zeros((*A.shape[:-2], A.shape[-1], A.shape[-2]), A.dtype)
+    if hermitian:
+        A = np.where(np.tri(A.shape[-1], dtype=bool), A, np.swapaxes(A.conj(), -1, -2))
     u, s, vh = np.linalg.svd(A, full_matrices=False)
     limit = s[..., :1] * (1e-6 if rtol is None else rtol) + (atol or 0)
     inverse = np.where(s > limit, 1 / s, 0)
@@ -573,8 +576,9 @@ def _pinv_ref(A: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = F
     doc=f"""The Moore-Penrose pseudo-inverse of each matrix, V S^+ U^H of its singular values.
 
     A: [*B, m, n] -> [*B, n, m]. Singular values up to max(atol, rtol * the largest) count as 0; by
-    default rtol = eps max(m, n) (0 where atol is given). Both are numbers or tensors [*B]. The
-    gradient is that at constant rank.
+    default rtol = eps max(m, n) (0 where atol is given). Both are numbers or tensors [*B]. With
+    hermitian=True only the lower triangle of a square matrix is read. The gradient is that at
+    constant rank.
 
     Raises LinAlgError for NaN or infinity, ShapeError for other shapes.
     Source: {STANDARD}, `linalg.pinv`.
@@ -593,6 +597,7 @@ def _pinv_ref(A: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = F
         Sample(np.eye(3)),
         Sample(matrix(3, 3)(rng), 1e-3),
         Sample(matrix(3, 3)(rng), rtol=1e-4, atol=1e-3),
+        Sample(matrix(2, 3, 3)(rng), hermitian=True),
         Sample(np.zeros((0, 3))),
         Sample(np.zeros((0, 3, 2))),
         Sample(np.ones((1, 1))),
@@ -600,12 +605,16 @@ def _pinv_ref(A: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = F
     errors=shape_errors(
         ErrorSample(ArgumentError, "rtol is 'x'", np.eye(2), "x"),
         ErrorSample(LinAlgError, "NaN or infinite", np.array([[np.nan]])),
+        ErrorSample(ShapeError, "Expected square", np.ones((2, 3)), hermitian=True),
     ),
     aliases=("pinverse",),
     methods=("pinverse",),
 )
 def pinv(A: Tensor, rtol: Any = None, *, atol: Any = None, hermitian: bool = False) -> Tensor:
     require_matrix("linalg.pinv", A, "A")
+    if hermitian:
+        require_square("linalg.pinv", A, "A")
+        A = from_lower(A)
     return _pinv(A, *tolerances("linalg.pinv", A, atol, rtol))
 
 
