@@ -9,72 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 import samara
 from benchmarks.contention import slowdown
+from benchmarks.image_workloads import inference, labels, network, training_step
 from benchmarks.measure import Row, compare
 
 GROUP = "image models"
-NETWORKS = Path(__file__).parents[1] / "examples" / "networks"
-
-
-def network(file: str, function: str, library: str, **options: Any) -> Any:
-    """A network of the examples, made with the named library by changing its import lines."""
-    source = (NETWORKS / f"{file}.py").read_text()
-    if library == "torch":
-        source = source.replace("from samara import nn", "from torch import nn")
-        source = source.replace("import samara\n", "import torch as samara\n")
-    space: dict[str, Any] = {"__name__": f"{file}_{library}"}
-    exec(compile(source, f"{file}.py", "exec"), space)
-    return space[function](**options)
-
-
-def images(shape: tuple[int, ...]) -> Any:
-    """Random images."""
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def labels(shape: tuple[int, ...], classes: int) -> Any:
-    """Random classes."""
-    return np.random.default_rng(1).integers(0, classes, size=shape)
-
-
-def training_step(
-    library: Any, model: Any, shape: tuple[int, ...], target: Any, lr: float, channels_last: bool
-) -> Callable[[], None]:
-    """Forward, cross-entropy, backward and a step of SGD with momentum."""
-    x, y = library.tensor(images(shape)), library.tensor(target)
-    if channels_last:
-        model = model.to(memory_format=library.channels_last)
-        x = x.contiguous(memory_format=library.channels_last)
-    optimizer = library.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    loss = library.nn.functional.cross_entropy
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return step
-
-
-def inference(
-    library: Any, model: Any, shape: tuple[int, ...], channels_last: bool
-) -> Callable[[], None]:
-    """One forward pass in eval mode."""
-    x = library.tensor(images(shape))
-    model.eval()
-    if channels_last:
-        model = model.to(memory_format=library.channels_last)
-        x = x.contiguous(memory_format=library.channels_last)
-
-    def run() -> None:
-        with library.no_grad():
-            model(x)
-
-    return run
 
 
 def better(name: str, own: Any, peers: list[Any], mark: float | None, seconds: float) -> Row:
@@ -139,7 +81,7 @@ INFERENCE: list[tuple[str, tuple[str, str], tuple[int, ...], float]] = [
 PEAK = (
     "import sys; sys.path.insert(0, {root!r})\n"
     "import {library} as library\n"
-    "from benchmarks import image_models as m\n"
+    "from benchmarks import image_workloads as m\n"
     "model = m.network('resnet', 'resnet50', '{library}')\n"
     "step = m.training_step(library, model, (8, 3, 224, 224), m.labels((8,), 1000), 0.01, {last})\n"
     "step(); step()\n"

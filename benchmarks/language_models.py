@@ -12,7 +12,7 @@ import torch
 
 import samara
 from benchmarks.convolution import peak
-from benchmarks.image_models import network
+from benchmarks.image_workloads import network
 from benchmarks.measure import Row, compare
 
 GROUP = "language models"
