@@ -76,7 +76,7 @@ def diagonal_matrix(x: Tensor) -> Tensor:
     """Matrices with the given diagonals. [*B, n] -> [*B, n, n]."""
     size = x.shape[-1]
     on = eye(size, dtype=_core.bool, device=x.device)
-    return where(on, x.unsqueeze(-1), 0)  # type: ignore[no-any-return]
+    return where(on, x.unsqueeze(-1), 0)
 
 
 def from_lower(x: Any) -> Any:
@@ -175,7 +175,7 @@ def divided_by_gaps(x: Tensor, gaps: Tensor) -> Tensor:
     size = abs(x.detach())
     limit = size.amax((-2, -1), keepdims=True) * 1e-3 if x.numel() else size
     coupled = where(closed & (size > limit), np.inf, 0.0)
-    return where(closed, coupled, quotient)  # type: ignore[no-any-return]
+    return where(closed, coupled, quotient)
 
 
 # --- matrices for the tests -----------------------------------------------------------------------

@@ -113,7 +113,7 @@ def vector_norm(
     place = "linalg.vector_norm"
     x = _cast(place, x, dtype)
     size = abs(x) if x.dtype in COMPLEX else x
-    return vector_p_norm(size, _number(place, ord), axis, keepdims)  # type: ignore[no-any-return]
+    return vector_p_norm(size, _number(place, ord), axis, keepdims)
 
 
 def _matrix_norm_ref(
@@ -135,9 +135,9 @@ def _matrix_norm_ref(
 def _of_matrices(place: str, x: Tensor, ord: Any) -> Tensor:
     """The norm over the last two axes, kept with size 1."""
     if ord == "fro":
-        return vector_p_norm(abs(x) if x.dtype in COMPLEX else x, 2.0, (-2, -1), True)  # type: ignore[no-any-return]
+        return vector_p_norm(abs(x) if x.dtype in COMPLEX else x, 2.0, (-2, -1), True)
     if ord == "nuc":
-        return svdvals(x).sum(-1)[..., None, None]  # type: ignore[no-any-return]
+        return svdvals(x).sum(-1)[..., None, None]
     if isinstance(ord, str) or ord not in (1, -1, 2, -2, math.inf, -math.inf):
         raise ArgumentError(
             f"{place}: ord is {ord!r}. Expected {_MATRIX_ORDERS}. Fix: pass one of these."
@@ -145,9 +145,9 @@ def _of_matrices(place: str, x: Tensor, ord: Any) -> Tensor:
     if abs(ord) == 2:
         values = svdvals(x)
         if ord == 2 and not values.shape[-1]:
-            return values.sum(-1)[..., None, None]  # type: ignore[no-any-return]
+            return values.sum(-1)[..., None, None]
         _require_some(place, x, ord, values.shape[-1])
-        return (values[..., :1] if ord > 0 else values[..., -1:]).unsqueeze(-1)  # type: ignore[no-any-return]
+        return (values[..., :1] if ord > 0 else values[..., -1:]).unsqueeze(-1)
     along, other = (-2, -1) if abs(ord) == 1 else (-1, -2)
     sums = abs(x).sum(axis=along, keepdims=True)
     if ord > 0 and not x.shape[other]:
@@ -284,7 +284,7 @@ def norm(
     place = "linalg.norm"
     require_dtype(place, A, DTYPES, "A")
     if ord is None:
-        return vector_norm(A, 2, axis, keepdims, dtype=dtype)  # type: ignore[no-any-return]
+        return vector_norm(A, 2, axis, keepdims, dtype=dtype)
     count = A.ndim if axis is None else 1 if isinstance(axis, int) else len(axis)
     if axis is None and count not in (1, 2):
         raise ShapeError(
@@ -292,14 +292,14 @@ def norm(
             "matrix. Fix: name one axis for vectors, two for matrices."
         )
     if count == 1:
-        return vector_norm(A, ord, axis, keepdims, dtype=dtype)  # type: ignore[no-any-return]
+        return vector_norm(A, ord, axis, keepdims, dtype=dtype)
     if count != 2:
         raise ArgumentError(
             f"{place}: axis names {count} axes. Expected one for vectors, two for matrices. "
             "Fix: leave some out."
         )
     chosen = (-2, -1) if axis is None else axis
-    return matrix_norm(A, ord, chosen, keepdims, dtype=dtype)  # type: ignore[no-any-return]
+    return matrix_norm(A, ord, chosen, keepdims, dtype=dtype)
 
 
 def _cond_ref(A: Any, p: Any = None) -> Any:
@@ -347,16 +347,16 @@ def cond(A: Tensor, p: float | str | None = None) -> Tensor:
     if p is None or p in (2, -2):
         values = svdvals(A)
         if not values.shape[-1]:
-            return values.sum(-1)  # type: ignore[no-any-return]
+            return values.sum(-1)
         largest, smallest = values[..., 0], values[..., -1]
-        return smallest / largest if p == -2 else largest / smallest  # type: ignore[no-any-return]
+        return smallest / largest if p == -2 else largest / smallest
     require_square(place, A, "A")
     if not A.shape[-1]:
         return _of_matrices(place, A, "fro" if p in (1, -1, math.inf, -math.inf) else p)[..., 0, 0]
     inverse, info = inv_ex(A)
     found = _of_matrices(place, A, p) * _of_matrices(place, inverse, p)
     singular = (info != 0)[..., None, None]
-    return where(singular, math.inf, found).reshape(A.shape[:-2])  # type: ignore[no-any-return]
+    return where(singular, math.inf, found).reshape(A.shape[:-2])
 
 
 def _rank_ref(
@@ -419,6 +419,6 @@ def matrix_rank(
         A = from_lower(A)
     values = svdvals(A.detach()).astype(_core.float64)
     if not values.shape[-1]:
-        return values.sum(-1).astype(_core.int64)  # type: ignore[no-any-return]
+        return values.sum(-1).astype(_core.int64)
     limit = absolute.maximum(relative * values[..., 0])
-    return (values > limit[..., None]).sum(-1)  # type: ignore[no-any-return]
+    return (values > limit[..., None]).sum(-1)

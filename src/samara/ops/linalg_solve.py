@@ -43,7 +43,7 @@ Operation = _core.Operation
 
 def _inv_grad(g: Any, x: Tensor, y: Any, *, check: bool) -> Tensor:
     inverse = adjoint(y[0])
-    return -matmul(matmul(inverse, g[0]), inverse)  # type: ignore[no-any-return]
+    return -matmul(matmul(inverse, g[0]), inverse)
 
 
 InvEx = namedtuple("InvEx", ["inverse", "info"])
@@ -375,7 +375,7 @@ def _det_grad(g: Tensor, A: Tensor, y: Tensor) -> Tensor:
     others = where(eye_like(s).astype(_core.bool), 1.0, s.unsqueeze(-2)).prod(-1)
     turns = g * (_det(u) * _det(vh)).conj()
     cofactors = matmul(u * others.unsqueeze(-2), vh) * turns[..., None, None]
-    return where((info != 0)[..., None, None], cofactors, regular)  # type: ignore[no-any-return]
+    return where((info != 0)[..., None, None], cofactors, regular)
 
 
 _det: Callable[..., Tensor] = Operation("linalg.det(A)", "linalg.det", rule=_det_grad)
@@ -494,7 +494,7 @@ def logdet(A: Tensor) -> Tensor:
     sign, size = _slogdet(A)
     if A.dtype in COMPLEX:
         return size + sign.log()  # type: ignore[no-any-return]
-    return where(sign < 0, math.nan, size)  # type: ignore[no-any-return]
+    return where(sign < 0, math.nan, size)
 
 
 # --- pseudo-inverse and least squares -------------------------------------------------------------
@@ -754,7 +754,7 @@ def tensorinv(A: Tensor, ind: int = 2) -> Tensor:
             f"linalg.tensorinv: A has shape {tuple(A.shape)}, with {rows} and {columns} elements "
             f"in the first {ind} axes and in the others. Expected equally many. Fix: correct ind."
         )
-    return inv(A.reshape(rows, columns)).reshape(*last, *first)  # type: ignore[no-any-return]
+    return inv(A.reshape(rows, columns)).reshape(*last, *first)
 
 
 @composite(
@@ -794,4 +794,4 @@ def tensorsolve(A: Tensor, B: Tensor, axis: int | Sequence[int] | None = None) -
             f"linalg.tensorsolve: A has shape {tuple(A.shape)} and B {tuple(B.shape)}, {unknowns} "
             f"unknowns and {B.numel()} equations. Expected equally many. Fix: correct the axes."
         )
-    return solve(A.reshape(unknowns, unknowns), B.reshape(unknowns)).reshape(shape)  # type: ignore[no-any-return]
+    return solve(A.reshape(unknowns, unknowns), B.reshape(unknowns)).reshape(shape)
