@@ -74,6 +74,7 @@ from samara.dtypes import (
 from samara.inspection import NamespaceInfo as __array_namespace_info__
 from samara.inspection import result_type
 from samara.ops import functions as _functions
+from samara.ops.generators import Generator, default_generator
 from samara.ops.vocabulary import Layout as layout
 from samara.ops.vocabulary import MemoryFormat as memory_format
 from samara.ops.vocabulary import (

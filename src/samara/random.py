@@ -42,7 +42,9 @@ __all__ = [
     "Key",
     "State",
     "as_key",
+    "check_version",
     "default_key",
+    "fork_rng",
     "get_state",
     "key",
     "next_key",
@@ -52,6 +54,7 @@ __all__ = [
     "seed_key",
     "seed_mark",
     "set_state",
+    "stream_key",
 ]
 
 ALGORITHM_VERSION: int = _core.RANDOM_ALGORITHM_VERSION
@@ -156,12 +159,26 @@ class State(TypedDict):
     drawn: int
 
 
+def _root(seed: Key) -> int:
+    return seed.fold("samara.random.default")._value
+
+
+def stream_key(seed: Key, number: int) -> Key:
+    """The number-th key of the stream that starts at a seed.
+
+    >>> samara.seed(5)
+    >>> stream_key(key(5), 0) == samara.random.next_key()
+    True
+    """
+    return Key(_core.fold_number(_root(seed), number))
+
+
 class _Stream:
     """Keys one after another: the n-th is the root key's fold of n."""
 
     def __init__(self, seed: Key, drawn: int = 0) -> None:
         self.seed = seed
-        self.root = seed.fold("samara.random.default")._value
+        self.root = _root(seed)
         self.drawn = drawn
         self.mark = object()
 
@@ -256,14 +273,19 @@ def set_state(state: State) -> None:
             f"random.set_state: the state lacks {', '.join(map(repr, missing))}. "
             "Expected what random.get_state() returns. Fix: pass that."
         )
+    check_version(state)
+    stream = _Stream(key(state["seed"]), int(state["drawn"]))
+    with _lock:
+        _stream = stream
+
+
+def check_version(state: State) -> None:
+    """ArgumentError for a state that another version of the algorithm made."""
     if state["version"] != ALGORITHM_VERSION:
         raise ArgumentError(
             f"random.set_state: the state is of version {state['version']} of the algorithm. "
             f"Expected version {ALGORITHM_VERSION}. Fix: use the release that made it."
         )
-    stream = _Stream(key(state["seed"]), int(state["drawn"]))
-    with _lock:
-        _stream = stream
 
 
 @contextlib.contextmanager
@@ -284,6 +306,25 @@ def replay(state: State | None) -> Iterator[None]:
         yield
     finally:
         _replayed.stream = outer
+
+
+@contextlib.contextmanager
+def fork_rng(devices: object = None, enabled: bool = True) -> Iterator[None]:
+    """Inside the `with` block the default stream may be used and seeded; after it, it stands where
+    it stood before. `devices` changes nothing. Source: PyTorch, `torch.random.fork_rng`.
+
+    >>> samara.seed(1)
+    >>> with samara.random.fork_rng():
+    ...     inside = samara.rand(2)
+    >>> bool((samara.rand(2) == inside).all())
+    True
+    """
+    state = get_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_state(state)
 
 
 def philox4x32(counter: tuple[int, int, int, int], key: int) -> tuple[int, int, int, int]:

@@ -1,7 +1,8 @@
 """Initialisers: fill a tensor in place, and return it.
 
 Each is a function of a key and the element's index. On a parameter of a model the key comes from
-the parameter's name (see `nn.Module`), on any other tensor from the global stream; `key=` gives it.
+the parameter's name (see `nn.Module`), on any other tensor from the global stream; `key=` gives it,
+and `generator=` one that comes from a `samara.Generator`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from samara.errors import ArgumentError, ShapeError
 from samara.lookup import choose
 from samara.nn import _pending
 from samara.nn.parameter import Initializer
+from samara.ops.adapt import key_of
 from samara.random import Key
 from samara.tensor import Tensor, asarray
 
 __all__ = [
     "calculate_gain",
     "constant_",
+    "dirac_",
     "eye_",
     "get",
     "initialize",
@@ -30,6 +33,7 @@ __all__ = [
     "normal_",
     "ones_",
     "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -66,9 +70,13 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return choose("calculate_gain: nonlinearity", nonlinearity, _GAINS | {"leaky_relu": 0.0})
 
 
-def _start(tensor: Tensor, initializer: Initializer, key: Key | None) -> Tensor:
+def _start(
+    tensor: Tensor, initializer: Initializer, key: Key | None, generator: Any = None
+) -> Tensor:
     from samara.nn.module import Module
 
+    if generator is not None:
+        key = key_of("nn.init", generator)
     return _pending.initialize(tensor, initializer, key, Module)
 
 
@@ -82,18 +90,25 @@ def _fill_normal(tensor: Tensor, mean: float, std: float, key: Key) -> None:
     tensor.copy_(samara.normal(shape, mean, std, dtype=dtype, device=tensor.device, key=key))
 
 
-def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, *, key: Key | None = None) -> Tensor:
+def uniform_(
+    tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None, *, key: Key | None = None
+) -> Tensor:
     """Fill with values from U(a, b).
 
     >>> import samara
     >>> uniform_(samara.empty(2, 3), -1.0, 1.0).shape
     (2, 3)
     """
-    return _start(tensor, lambda t, k: _fill_uniform(t, a, b, k), key)
+    return _start(tensor, lambda t, k: _fill_uniform(t, a, b, k), key, generator)
 
 
 def normal_(
-    tensor: Tensor, mean: float = 0.0, std: float = 1.0, *, key: Key | None = None
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    generator: Any = None,
+    *,
+    key: Key | None = None,
 ) -> Tensor:
     """Fill with values from N(mean, std^2).
 
@@ -102,7 +117,7 @@ def normal_(
     (2, 3)
     """
     _check_std("normal_", std)
-    return _start(tensor, lambda t, k: _fill_normal(t, mean, std, k), key)
+    return _start(tensor, lambda t, k: _fill_normal(t, mean, std, k), key, generator)
 
 
 def constant_(tensor: Tensor, val: float, *, key: Key | None = None) -> Tensor:
@@ -154,6 +169,73 @@ def eye_(tensor: Tensor, *, key: Key | None = None) -> Tensor:
     return _start(tensor, fill, key)
 
 
+def dirac_(tensor: Tensor, groups: int = 1, *, key: Key | None = None) -> Tensor:
+    """Fill a convolution's weight so that it hands its first channels on: a 1 in the middle.
+
+    `tensor: [out, in, ...]` of 3 to 5 axes; in each of `groups` parts channel i of the output is
+    channel i of the input. Raises ShapeError for other ranks, ArgumentError when groups does not
+    divide out. Source: PyTorch, `torch.nn.init.dirac_`.
+
+    >>> import samara
+    >>> dirac_(samara.empty(2, 2, 3))[:, :, 1].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(
+            f"dirac_: received shape {tuple(tensor.shape)}. Expected [out, in, ...] with one to "
+            "three spatial axes. Fix: eye_ is for matrices."
+        )
+    if groups < 1 or tensor.shape[0] % groups:
+        raise ArgumentError(
+            f"dirac_: {groups} groups of {tensor.shape[0]} output channels. Expected a divisor. "
+            "Fix: pass the groups of the convolution."
+        )
+
+    def fill(t: Tensor, k: Key) -> None:
+        size, middle = t.shape[0] // groups, [n // 2 for n in t.shape[2:]]
+        values = samara.zeros(t.shape, dtype=t.dtype, device=t.device)
+        for group in range(groups):
+            for i in range(min(size, t.shape[1])):
+                values[(group * size + i, i, *middle)] = 1
+        t.copy_(values)
+
+    return _start(tensor, fill, key)
+
+
+def sparse_(
+    tensor: Tensor,
+    sparsity: float,
+    std: float = 0.01,
+    generator: Any = None,
+    *,
+    key: Key | None = None,
+) -> Tensor:
+    """Fill a matrix from N(0, std^2), but a share `sparsity` of each column, rounded up, with 0.
+
+    `tensor: [out, in]`. Raises ShapeError for anything but a matrix, ArgumentError for a share
+    outside of 0 to 1. Source: Martens, Deep Learning via Hessian-Free Optimization, 2010.
+
+    >>> import samara
+    >>> (sparse_(samara.empty(4, 3), 0.5) == 0).sum(axis=0).tolist()
+    [2, 2, 2]
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(
+            f"sparse_: received shape {tuple(tensor.shape)}. Expected a matrix. "
+            "Fix: reshape it to two dimensions."
+        )
+    if not 0 <= sparsity <= 1:
+        raise ArgumentError(f"sparse_: sparsity is {sparsity}. Expected 0 to 1. Fix: sparsity=0.1.")
+    _check_std("sparse_", std)
+
+    def fill(t: Tensor, k: Key) -> None:
+        _fill_normal(t, 0.0, std, k)
+        order = samara.rand(tuple(t.shape), device=t.device, key=k.fold("zeros")).argsort(0)
+        t.copy_(samara.where(order.argsort(0) < math.ceil(sparsity * t.shape[0]), 0.0, t))
+
+    return _start(tensor, fill, key, generator)
+
+
 def _fans(op: str, tensor: Tensor) -> tuple[int, int]:
     if tensor.ndim < 2:
         raise ShapeError(
@@ -169,7 +251,9 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     return _fans("_calculate_fan_in_and_fan_out", tensor)
 
 
-def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None) -> Tensor:
+def xavier_uniform_(
+    tensor: Tensor, gain: float = 1.0, generator: Any = None, *, key: Key | None = None
+) -> Tensor:
     """Fill from U(-a, a), a = gain sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     `tensor: [out, in, ...]`. Raises ShapeError for fewer than two dimensions.
@@ -184,10 +268,12 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None
         _fill_uniform(t, -bound, bound, k)
 
     _check_fans("xavier_uniform_", tensor)
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
-def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None) -> Tensor:
+def xavier_normal_(
+    tensor: Tensor, gain: float = 1.0, generator: Any = None, *, key: Key | None = None
+) -> Tensor:
     """Fill from N(0, gain^2 2 / (fan_in + fan_out)) (Glorot and Bengio, 2010).
 
     `tensor: [out, in, ...]`. Raises ShapeError for fewer than two dimensions.
@@ -201,7 +287,7 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None)
         _fill_normal(t, 0.0, gain * math.sqrt(2.0 / max(sum(_fans("xavier_normal_", t)), 1)), k)
 
     _check_fans("xavier_normal_", tensor)
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
 def _kaiming_std(op: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
@@ -215,6 +301,7 @@ def kaiming_uniform_(
     a: float = 0.0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
+    generator: Any = None,
     *,
     key: Key | None = None,
 ) -> Tensor:
@@ -233,7 +320,7 @@ def kaiming_uniform_(
         _fill_uniform(t, -bound, bound, k)
 
     _check_kaiming("kaiming_uniform_", tensor, a, mode, nonlinearity)
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
 def kaiming_normal_(
@@ -241,6 +328,7 @@ def kaiming_normal_(
     a: float = 0.0,
     mode: str = "fan_in",
     nonlinearity: str = "leaky_relu",
+    generator: Any = None,
     *,
     key: Key | None = None,
 ) -> Tensor:
@@ -258,7 +346,7 @@ def kaiming_normal_(
         _fill_normal(t, 0.0, _kaiming_std("kaiming_normal_", t, a, mode, nonlinearity), k)
 
     _check_kaiming("kaiming_normal_", tensor, a, mode, nonlinearity)
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
 def trunc_normal_(
@@ -267,6 +355,7 @@ def trunc_normal_(
     std: float = 1.0,
     a: float = -2.0,
     b: float = 2.0,
+    generator: Any = None,
     *,
     key: Key | None = None,
 ) -> Tensor:
@@ -289,57 +378,15 @@ def trunc_normal_(
         low, high = (math.erf((bound - mean) / (std * math.sqrt(2.0))) for bound in (a, b))
         shape = tuple(t.shape)
         u = samara.uniform(shape, low, high, dtype=_core.float64, device=t.device, key=k)
-        x = mean + std * math.sqrt(2.0) * _erfinv(u)
+        x = mean + std * math.sqrt(2.0) * samara.erfinv(u)
         t.copy_(samara.clamp(x, a, b))
 
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
-def _erfinv(y: Tensor) -> Tensor:
-    """Inverse error function for |y| < 1: Giles' approximation, polished by two Newton steps."""
-    w = -samara.log1p(-y * y)
-    near, far = w - 2.5, samara.sqrt(w) - 3.0
-    central = _horner(near, _GILES_NEAR)
-    tail = _horner(far, _GILES_FAR)
-    x = samara.where(w < 5.0, central, tail) * y
-    for _ in range(2):
-        x = x - (samara.erf(x) - y) * (math.sqrt(math.pi) / 2) * samara.exp(x * x)
-    return x
-
-
-# M. Giles, "Approximating the erfinv function", GPU Computing Gems, 2011.
-_GILES_NEAR = (
-    2.81022636e-08,
-    3.43273939e-07,
-    -3.5233877e-06,
-    -4.39150654e-06,
-    0.00021858087,
-    -0.00125372503,
-    -0.00417768164,
-    0.246640727,
-    1.50140941,
-)
-_GILES_FAR = (
-    -0.000200214257,
-    0.000100950558,
-    0.00134934322,
-    -0.00367342844,
-    0.00573950773,
-    -0.0076224613,
-    0.00943887047,
-    1.00167406,
-    2.83297682,
-)
-
-
-def _horner(x: Tensor, coefficients: tuple[float, ...]) -> Tensor:
-    result = x * coefficients[0] + coefficients[1]
-    for coefficient in coefficients[2:]:
-        result = result * x + coefficient
-    return result
-
-
-def orthogonal_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None) -> Tensor:
+def orthogonal_(
+    tensor: Tensor, gain: float = 1.0, generator: Any = None, *, key: Key | None = None
+) -> Tensor:
     """Fill with gain times a (semi-)orthogonal matrix, uniform by Haar measure (Saxe et al., 2013).
 
     `tensor: [rows, ...]`; the dimensions after the first are flattened. Raises ShapeError for
@@ -362,7 +409,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, *, key: Key | None = None) ->
         t.copy_(asarray(np.ascontiguousarray(values)))
 
     _check_fans("orthogonal_", tensor)
-    return _start(tensor, fill, key)
+    return _start(tensor, fill, key, generator)
 
 
 def _check_fans(op: str, tensor: Tensor) -> None:
@@ -400,6 +447,7 @@ _BY_NAME: dict[str, Callable[..., Tensor]] = {
     "he_uniform": kaiming_uniform_,
     "he_normal": kaiming_normal_,
     "orthogonal": orthogonal_,
+    "dirac": dirac_,
 }
 
 

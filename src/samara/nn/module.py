@@ -5,28 +5,22 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import samara
 import samara._core as _core
 from samara.autograd import no_grad
 from samara.dtypes import DType
-from samara.errors import ArgumentError, SamaraError, ShapeError
-from samara.nn import _pending, _tree
+from samara.errors import ArgumentError, SamaraError, UnsupportedError
+from samara.nn import _pending, _state, _tree
+from samara.nn._state import LoadReport
 from samara.nn.hooks import BackwardHooks, RemovableHandle
 from samara.nn.parameter import Buffer, Initializer, Parameter, UninitializedParameter
-from samara.tensor import Tensor, asarray
+from samara.tensor import Tensor
 
 __all__ = ["LoadReport", "Module"]
 
 M = TypeVar("M", bound="Module")
-
-
-class LoadReport(NamedTuple):
-    """What `load_state_dict` did not find and did not use."""
-
-    missing_keys: list[str]
-    unexpected_keys: list[str]
 
 
 class Module:
@@ -63,6 +57,10 @@ class Module:
     _forward_pre_hooks: dict[int, tuple[Callable[..., Any], bool]] | None = None
     _backward_hooks: dict[int, Callable[..., Any]] | None = None
     _backward_pre_hooks: dict[int, Callable[..., Any]] | None = None
+    _state_dict_hooks: dict[int, tuple[Callable[..., Any], bool]] | None = None
+    _state_dict_pre_hooks: dict[int, Callable[..., Any]] | None = None
+    _load_state_dict_pre_hooks: dict[int, tuple[Callable[..., Any], bool]] | None = None
+    _load_state_dict_post_hooks: dict[int, Callable[..., Any]] | None = None
 
     def __init__(self) -> None:
         attributes = self.__dict__
@@ -163,19 +161,15 @@ class Module:
         always_call: bool = False,
     ) -> RemovableHandle:
         """Call `hook(module, args, output)` after forward; what it returns replaces the output."""
-        hooks = self.__dict__.get("_forward_hooks")
-        if hooks is None:
-            hooks = self.__dict__["_forward_hooks"] = {}
-        return self._add_hook(hooks, (hook, with_kwargs, always_call), prepend)
+        return self._add_hook(
+            self._hooks("_forward_hooks"), (hook, with_kwargs, always_call), prepend
+        )
 
     def register_forward_pre_hook(
         self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, args)` before forward; what it returns replaces the arguments."""
-        hooks = self.__dict__.get("_forward_pre_hooks")
-        if hooks is None:
-            hooks = self.__dict__["_forward_pre_hooks"] = {}
-        return self._add_hook(hooks, (hook, with_kwargs), prepend)
+        return self._add_hook(self._hooks("_forward_pre_hooks"), (hook, with_kwargs), prepend)
 
     def register_full_backward_hook(
         self, hook: Callable[..., Any], prepend: bool = False
@@ -185,15 +179,13 @@ class Module:
         grad_input has one entry per positional argument, None where there is no gradient; what the
         hook returns replaces it.
         """
-        hooks = self.__dict__.setdefault("_backward_hooks", {})
-        return self._add_hook(hooks, hook, prepend)
+        return self._add_hook(self._hooks("_backward_hooks"), hook, prepend)
 
     def register_full_backward_pre_hook(
         self, hook: Callable[..., Any], prepend: bool = False
     ) -> RemovableHandle:
         """Call `hook(module, grad_output)` before; what it returns replaces grad_output."""
-        hooks = self.__dict__.setdefault("_backward_pre_hooks", {})
-        return self._add_hook(hooks, hook, prepend)
+        return self._add_hook(self._hooks("_backward_pre_hooks"), hook, prepend)
 
     def _add_hook(self, hooks: dict[int, Any], entry: Any, prepend: bool) -> RemovableHandle:
         handle = RemovableHandle(hooks)
@@ -609,37 +601,36 @@ class Module:
         """Nothing to do: threads share memory, and forked processes copy it."""
         return self
 
+    def cuda(self: M, device: Any = None) -> M:
+        """Move to a GPU. Raises DeviceError where there is none."""
+        return self.to(
+            "cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device
+        )
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Raises UnsupportedError: there is no compiler of models."""
+        raise UnsupportedError(
+            f"{type(self).__name__}.compile: there is no compiler of models. Expected a model that "
+            "is called as it is. Fix: leave the call out; the operations are compiled already."
+        )
+
     def cpu(self: M) -> M:
         """Move to the CPU."""
         return self.to("cpu")
 
     # --- state ------------------------------------------------------------------------------------
 
-    def _state_tensors(self, prefix: str = "") -> dict[str, Tensor]:
-        """Every parameter and persistent buffer by name; shared ones under each of their names."""
-        self._require_values()
-        state: dict[str, Tensor] = {}
-        for path, module in self.named_modules(prefix=prefix, remove_duplicate=False):
-            persistent = module.__dict__.get("_persistence") or {}
-            parameters, buffers = {}, {}
-            for name, value in _tree.members(module):
-                full = f"{path}.{name}" if path else name
-                if isinstance(value, Parameter):
-                    parameters[full] = value
-                elif isinstance(value, Tensor) and persistent.get(
-                    name, isinstance(value, Buffer) and value.persistent
-                ):
-                    buffers[full] = value
-            state.update(parameters)
-            state.update(buffers)
-        return state
+    def state_dict(
+        self,
+        destination: OrderedDict[str, Any] | None = None,
+        prefix: str = "",
+        keep_vars: bool = False,
+    ) -> OrderedDict[str, Any]:
+        """All parameters and persistent buffers by name; the values share the model's memory.
 
-    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> OrderedDict[str, Tensor]:
-        """All parameters and persistent buffers by name; the values share the model's memory."""
-        return OrderedDict(
-            (prefix + name, value if keep_vars else value.detach())
-            for name, value in self._state_tensors().items()
-        )
+        A module that writes `get_extra_state` adds what that returns, as `_extra_state`.
+        """
+        return _state.save(self, destination, prefix, keep_vars)
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
@@ -650,67 +641,65 @@ class Module:
         common, or a wrong shape, is an error all the same. `assign=True` takes the given dtype and
         memory instead of copying into ours. Nothing is changed when an error is raised.
         """
-        if not isinstance(state_dict, Mapping):
-            raise ArgumentError(
-                f"load_state_dict: received {type(state_dict).__name__}. Expected a mapping from "
-                "names to tensors. Fix: model.state_dict() of a model of the same shape."
-            )
-        given = {name: _as_tensor(name, value) for name, value in state_dict.items()}
-        self._shape_from(given)
-        own = self._state_tensors()
-        missing = [name for name in own if name not in given]
-        unexpected = [name for name in given if name not in own]
-        misshapen = [
-            f"{name}: {tuple(given[name].shape)} given, {tuple(value.shape)} in the model"
-            for name, value in own.items()
-            if name in given and tuple(given[name].shape) != tuple(value.shape)
-        ]
-        nothing = bool(own) and len(missing) == len(own)
-        if misshapen or nothing or (strict and (missing or unexpected)):
-            raise self._load_error(missing, unexpected, misshapen)
-        with no_grad():
-            for name, value in own.items():
-                if name in given:
-                    if assign:
-                        value.data = given[name].detach()
-                    else:
-                        value.detach().copy_(given[name])
-        return LoadReport(missing, unexpected)
+        return _state.load(self, state_dict, strict, assign)
 
-    def _shape_from(self, given: dict[str, Tensor]) -> None:
-        """Let a layer without an input size take it from the weights it is about to load."""
-        for path, module in self.named_modules():
-            for name, value in list((module.__dict__.get("_pending") or {}).items()):
-                full = f"{path}.{name}" if path else name
-                if isinstance(value, UninitializedParameter) and full in given:
-                    module._adopt_shape(name, tuple(given[full].shape))
-
-    def _adopt_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        """Give an uninitialized parameter the shape of stored weights; lazy layers write this."""
-
-    def _load_error(
-        self, missing: list[str], unexpected: list[str], misshapen: list[str]
-    ) -> SamaraError:
-        lines = [f"load_state_dict: the state does not fit {type(self).__name__}."]
-        for title, names in (
-            ("Missing", missing),
-            ("Unexpected", unexpected),
-            ("Wrong shape", misshapen),
-        ):
-            if names:
-                lines.append(f"  {title} ({len(names)}): {', '.join(names)}")
-        lines.append(
-            "Expected the names and shapes of this model. Fix: load it into the model that saved "
-            "it, or use strict=False to skip missing and unexpected names."
+    def get_extra_state(self) -> Any:
+        """State beside tensors, kept as `_extra_state`; subclasses write this and the next."""
+        raise NotImplementedError(
+            f"{type(self).__name__}.get_extra_state is missing. Expected a method that returns the "
+            "state. Fix: write it together with set_extra_state."
         )
-        kind = ShapeError if misshapen and not missing and not unexpected else ArgumentError
-        return kind("\n".join(lines))
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take over what `get_extra_state` returned; subclasses write this."""
+        raise NotImplementedError(
+            f"{type(self).__name__}.set_extra_state is missing. Expected a method that takes the "
+            "state. Fix: write it together with get_extra_state."
+        )
+
+    def register_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, prefix, keep_vars)` before `state_dict` reads the module."""
+        return self._add_hook(self._hooks("_state_dict_pre_hooks"), hook, False)
+
+    def register_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata)` after it; it edits state_dict."""
+        return self._add_hook(self._hooks("_state_dict_hooks"), (hook, False), False)
+
+    def _register_state_dict_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """The post hook of PyTorch's older code; what it returns replaces the state."""
+        return self._add_hook(self._hooks("_state_dict_hooks"), (hook, True), False)
+
+    def register_load_state_dict_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, state_dict, prefix, local_metadata, strict, missing_keys,
+        unexpected_keys, error_msgs)` before loading; it edits a copy of what was given.
+        """
+        return self._register_load_state_dict_pre_hook(hook, with_module=True)
+
+    def _register_load_state_dict_pre_hook(
+        self, hook: Callable[..., Any], with_module: bool = False
+    ) -> RemovableHandle:
+        """The same without the module in front."""
+        return self._add_hook(self._hooks("_load_state_dict_pre_hooks"), (hook, with_module), False)
+
+    def register_load_state_dict_post_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """Call `hook(module, report)` after loading; it may take names off the report."""
+        return self._add_hook(self._hooks("_load_state_dict_post_hooks"), hook, False)
+
+    def _hooks(self, name: str) -> dict[int, Any]:
+        hooks = self.__dict__.get(name)
+        if hooks is None:
+            hooks = self.__dict__[name] = {}
+        found: dict[int, Any] = hooks
+        return found
 
     # --- showing ----------------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
         """The arguments shown in `repr`; subclasses write this."""
         return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
 
     def __repr__(self) -> str:
         lines = []
@@ -737,18 +726,6 @@ class Module:
 
 def _is_float(dtype: Any) -> bool:
     return bool(dtype.is_floating_point or dtype.is_complex)
-
-
-def _as_tensor(name: str, value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    try:
-        return asarray(value)
-    except (SamaraError, TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"load_state_dict: {name!r} is {type(value).__name__}. Expected a tensor or an array. "
-            "Fix: pass the values of a state_dict."
-        ) from error
 
 
 def _callable_name(function: Any) -> str:

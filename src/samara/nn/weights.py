@@ -16,6 +16,7 @@ import numpy as np
 
 import samara
 from samara.errors import ArgumentError, DataError
+from samara.nn import _state
 from samara.nn.module import LoadReport, Module
 from samara.tensor import Tensor
 
@@ -73,7 +74,7 @@ def load_weights(
             "Fix: load_weights(model, path)."
         )
     given = _renamed(load_safetensors(path), rename)
-    own = model.state_dict(keep_vars=True)
+    own = _state.tensors(model)
     problems = _Problems(given, own, fspath(path))
     if problems.fatal(strict):
         raise ArgumentError(problems.message())
@@ -106,9 +107,21 @@ def save_weights(model: Module, path: str | PathLike[str]) -> None:
     # The NumPy writer stores wrong bytes for strided arrays, so every array is copied contiguous.
     arrays = {
         name: np.array(value.to("cpu").numpy(), order="C", copy=True)
-        for name, value in model.state_dict().items()
+        for name, value in tensors_of("save_weights", model).items()
     }
     _replace_file(fspath(path), save(arrays, metadata={"format": "pt"}))
+
+
+def tensors_of(place: str, model: Module) -> dict[str, Tensor]:
+    """The state of a model; ArgumentError for what a file of tensors cannot hold."""
+    state = model.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ArgumentError(
+                f"{place}: {name!r} is {type(value).__name__}. Expected tensors alone. "
+                "Fix: keep extra state and what hooks add in a file of its own."
+            )
+    return state
 
 
 def load_safetensors(path: str | PathLike[str]) -> dict[str, Tensor]:

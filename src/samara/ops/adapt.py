@@ -13,7 +13,7 @@ from typing import Any
 from samara._core import DType, Tensor
 from samara.errors import ArgumentError, ShapeError
 
-__all__ = ["adapted"]
+__all__ = ["adapted", "key_of"]
 
 Function = Callable[..., Any]
 
@@ -72,7 +72,8 @@ def _store(place: str, out: Any, made: Any) -> Any:
     return out
 
 
-def _key_of(place: str, generator: Any) -> Any:
+def key_of(place: str, generator: Any) -> Any:
+    """The next key of a generator."""
     key = getattr(generator, "next_key", None)
     if key is None:
         raise ArgumentError(
@@ -114,7 +115,7 @@ def adapted(
     if extra.get("generator") is not None:
         if "key" not in known:
             return NotImplemented
-        rest["key"] = _key_of(place, extra["generator"])
+        rest["key"] = key_of(place, extra["generator"])
     if isinstance(extra.get("dtype"), (DType, type)):
         args = (args[0].to(extra["dtype"]), *args[1:])
     made = function(*args, **rest)

@@ -17,7 +17,15 @@ from samara._core import Device, DType
 from samara.device import resolve
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.creation import Sizes, flagged, sizes_of
-from samara.ops.record import ALL, FLOAT, METHODS, ErrorSample, Sample, composite
+from samara.ops.record import (
+    ALL,
+    FLOAT,
+    METHODS,
+    ErrorSample,
+    Sample,
+    composite,
+    understanding,
+)
 from samara.random import Key, as_key, key
 from samara.tensor import Tensor
 
@@ -523,7 +531,7 @@ def dropout(
 # --- in place -------------------------------------------------------------------------------------
 
 
-def _tensor_uniform(
+def uniform_(
     self: Tensor, low: float = 0.0, high: float = 1.0, *, key: Key | int | None = None
 ) -> Tensor:
     """Writes uniform numbers from [low, high) into the tensor and returns it."""
@@ -531,7 +539,7 @@ def _tensor_uniform(
     return self.copy_(drawn)
 
 
-def _tensor_normal(
+def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, key: Key | int | None = None
 ) -> Tensor:
     """Writes numbers of the normal distribution into the tensor and returns it."""
@@ -539,7 +547,7 @@ def _tensor_normal(
     return self.copy_(drawn)
 
 
-def _tensor_bernoulli(self: Tensor, p: Any = 0.5, *, key: Key | int | None = None) -> Tensor:
+def bernoulli_(self: Tensor, p: Any = 0.5, *, key: Key | int | None = None) -> Tensor:
     """Writes 1 with probability p, else 0, into each element and returns the tensor."""
     from samara.ops.creation import full
 
@@ -547,6 +555,6 @@ def _tensor_bernoulli(self: Tensor, p: Any = 0.5, *, key: Key | int | None = Non
     return self.copy_(bernoulli(chance, key=key))
 
 
-METHODS["uniform_"] = _tensor_uniform
-METHODS["normal_"] = _tensor_normal
-METHODS["bernoulli_"] = _tensor_bernoulli
+METHODS["uniform_"] = understanding(uniform_)
+METHODS["normal_"] = understanding(normal_)
+METHODS["bernoulli_"] = understanding(bernoulli_)

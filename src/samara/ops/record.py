@@ -42,6 +42,7 @@ __all__ = [
     "operation",
     "plain",
     "signature_of",
+    "understanding",
 ]
 
 Function = Callable[..., Any]
@@ -268,23 +269,38 @@ def readable(x: Any) -> Any:
     return _clone(x) if recorded else x
 
 
+def understanding(function: Callable[..., R]) -> Callable[..., R]:
+    """A function without a record that knows PyTorch's arguments, such as `generator=`, and says
+    which argument is of a wrong type.
+    """
+    name, known = function.__name__, inspect.signature(function).parameters.keys()
+    tensors = [k for k, kind in inspect.get_annotations(function).items() if kind == "Tensor"]
+    declared = f"{name}({', '.join(k for k in tensors if k != 'return')})"
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (AttributeError, TypeError) as error:
+            if isinstance(error, SamaraError):
+                raise
+            if kwargs and not kwargs.keys() <= known:
+                made = adapted(name, known, function, args, kwargs)
+                if made is not NotImplemented:
+                    return made
+            wrong = wrong_argument(declared, function, args, kwargs)
+            if wrong is None:
+                raise
+            raise wrong from error
+
+    return call
+
+
 def plain(*methods: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Makes a function without a record public, also as the given methods."""
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
-        tensors = [k for k, kind in inspect.get_annotations(function).items() if kind == "Tensor"]
-        declared = f"{function.__name__}({', '.join(k for k in tensors if k != 'return')})"
-
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return function(*args, **kwargs)
-            except (AttributeError, TypeError) as error:
-                wrong = wrong_argument(declared, function, args, kwargs)
-                if isinstance(error, SamaraError) or wrong is None:
-                    raise
-                raise wrong from error
-
+        call = understanding(function)
         PLAIN[function.__name__] = call
         METHODS.update(dict.fromkeys(methods, call))
         return call

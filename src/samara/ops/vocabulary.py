@@ -12,7 +12,6 @@ from samara.device import resolve
 from samara.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from samara.ops.memory import clone, contiguous
 from samara.ops.record import METHODS, plain
-from samara.random import seed
 from samara.tensor import Tensor, tensor
 
 __all__ = [
@@ -194,15 +193,6 @@ def scalar_tensor(
     samara.float32
     """
     return tensor(value, dtype=dtype or _core.default_dtype(), device=device)
-
-
-@plain()
-def manual_seed(value: Any) -> None:
-    """Restarts the default random stream: PyTorch's name of `samara.seed`.
-
-    >>> samara.manual_seed(0)
-    """
-    seed(value)
 
 
 @plain()

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samara.errors import ArgumentError, SamaraError
+from samara.nn.weights import tensors_of
 from samara.train import core
 from samara.train.history import History
 from samara.train.tabular import TabularModel, TabularNet
@@ -99,7 +100,7 @@ def _write_parts(work: str, model: TabularModel) -> None:
     # The NumPy writer stores wrong bytes for strided arrays, so every array is copied contiguous.
     tensors = {
         name: np.array(core.to_numpy(value), order="C", copy=True)
-        for name, value in model.net.state_dict().items()
+        for name, value in tensors_of("save", model.net).items()
     }
     parts = {
         _TENSORS: save(tensors, metadata={"format": "samara"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from array import array
@@ -237,7 +238,10 @@ class Run:
         return True
 
     def _state_copy(self) -> dict[str, Any]:
-        return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return {
+            name: value.detach().clone() if core.is_tensor(value) else copy.deepcopy(value)
+            for name, value in self.model.state_dict().items()
+        }
 
     def _restore_best(self) -> None:
         if self._best is None or self._best[1] == len(self.history.loss):
