@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+import torch.utils.checkpoint
 
 import samara
 from benchmarks.convolution import peak
-from benchmarks.image_workloads import network
+from benchmarks.language_workloads import LARGE, SMALL, VOCABULARY, gpt, step_of
 from benchmarks.measure import Row, compare
 
 GROUP = "language models"
-VOCABULARY = 65
-
+LARGE_STEP = "GPT 6 layers, 384 wide, context 256, batch 8, AdamW step"
 WORKLOADS: list[tuple[str, dict[str, int], int, float]] = [
-    (
-        "GPT 6 layers, 384 wide, context 256, batch 8, AdamW step",
-        {"context": 256, "layers": 6, "heads": 6, "width": 384},
-        8,
-        0.6,
-    ),
-    (
-        "GPT 4 layers, 128 wide, context 64, batch 12, AdamW step",
-        {"context": 64, "layers": 4, "heads": 4, "width": 128},
-        12,
-        0.5,
-    ),
+    (LARGE_STEP, LARGE, 8, 0.6),
+    ("GPT 4 layers, 128 wide, context 64, batch 12, AdamW step", SMALL, 12, 0.5),
 ]
 
-
-def step_of(library: Any, model: Any, context: int, batch: int) -> Callable[[], None]:
-    """Forward, loss, backward and AdamW."""
-    rng = np.random.default_rng(0)
-    tokens = rng.integers(0, VOCABULARY, size=(batch, context + 1))
-    x, y = library.tensor(tokens[:, :-1]), library.tensor(tokens[:, 1:])
-    optimizer = library.optim.AdamW(model.parameters(), lr=1e-3)
-    loss = library.nn.functional.cross_entropy
-
-    def step() -> None:
-        optimizer.zero_grad()
-        logits, _ = model(x)
-        loss(logits.reshape(-1, VOCABULARY), y.reshape(-1)).backward()
-        optimizer.step()
-
-    return step
+# Peak memory of two steps, in a process of its own.
+PEAK = """
+import sys; sys.path.insert(0, {root!r})
+import {library} as library
+from benchmarks import language_workloads as w
+if "{library}" == "torch":
+    from torch.utils.checkpoint import checkpoint
+else:
+    checkpoint = library.checkpoint
+model = w.gpt("{library}", w.LARGE, checkpoint if {again} else None)
+step = w.step_of(library, model, w.LARGE["context"], 8)
+step(); step()
+print(int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024)
+"""
 
 
 def tokens_per_second(library: Any, model: Any, count: int = 200) -> float:
@@ -71,28 +61,61 @@ def operations(size: dict[str, int], batch: int) -> float:
     return 3 * 2 * batch * context * total
 
 
-def rows() -> Iterator[Row]:
-    """One row per model, and one for generation."""
+def peak_memory(library: str, again: bool) -> float:
+    """Peak memory in MB of the large GPT's step, ordinary or with checkpointed blocks."""
+    code = PEAK.format(root=str(Path(__file__).parents[1]), library=library, again=again)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def training() -> Iterator[Row]:
+    """One row per model."""
     highest = peak()
     for name, size, batch, mark in WORKLOADS:
         steps = [
-            step_of(
-                library,
-                network("gpt", "GPT", text, vocabulary=VOCABULARY, **size),
-                size["context"],
-                batch,
-            )
+            step_of(library, gpt(text, size), size["context"], batch)
             for library, text in ((samara, "samara"), (torch, "torch"))
         ]
         row = compare(GROUP, name, *steps, mark, rounds=7, seconds=0.2)
         share = operations(size, batch) / row.samara / highest
         yield replace(row, note=f"{100 * share:.0f} % of the GEMM peak")
-    size = {"context": 256, "layers": 6, "heads": 6, "width": 384}
+
+
+def checkpointing() -> Iterator[Row]:
+    """The large GPT with checkpointed blocks: the time paid and the memory saved."""
+    context = LARGE["context"]
+    ordinary = step_of(samara, gpt("samara", LARGE), context, 8)
+    own = step_of(samara, gpt("samara", LARGE, samara.checkpoint), context, 8)
+    peer = step_of(torch, gpt("torch", LARGE, torch.utils.checkpoint.checkpoint), context, 8)
+    paid = compare(GROUP, "", own, ordinary, None, rounds=5, seconds=0.2).ratio
+    row = compare(GROUP, "the same step, blocks checkpointed", own, peer, None, rounds=5)
+    yield replace(row, note=f"{paid:.2f} times Samara's ordinary step")
+    before = [peak_memory(library, again=False) for library in ("samara", "torch")]
+    after = [peak_memory(library, again=True) for library in ("samara", "torch")]
+    for name, (own_peak, peer_peak) in (
+        ("the same step, peak memory", before),
+        ("the same step, blocks checkpointed, peak memory", after),
+    ):
+        ratio = own_peak / peer_peak
+        yield Row(GROUP, name, own_peak, peer_peak, None, ratio, ratio, "MB")
+
+
+def generation() -> Row:
+    """Greedy tokens per second of the large GPT."""
     speeds = [
-        tokens_per_second(library, network("gpt", "GPT", text, vocabulary=VOCABULARY, **size))
+        tokens_per_second(library, gpt(text, LARGE))
         for library, text in ((samara, "samara"), (torch, "torch"))
     ]
     seconds = [1 / speed for speed in speeds]
     ratio = seconds[0] / seconds[1]
     note = f"{speeds[0]:.0f} and {speeds[1]:.0f} tokens per second"
-    yield Row(GROUP, "generation with the cache, 384 wide", *seconds, None, ratio, ratio, "s", note)
+    return Row(
+        GROUP, "generation with the cache, 384 wide", *seconds, None, ratio, ratio, "s", note
+    )
+
+
+def rows() -> Iterator[Row]:
+    """Training, checkpointed training, generation."""
+    yield from training()
+    yield from checkpointing()
+    yield generation()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 
 import samara
+from benchmarks.convolution import peak
 from benchmarks.measure import Row, compare
 
 GROUP = "sequence models"
@@ -47,6 +50,18 @@ def both(make: Callable[[Any], Any]) -> list[Any]:
     return [own, peer]
 
 
+@cache
+def gemm_peak() -> float:
+    """Operations per second of a large product, measured once a run."""
+    return peak()
+
+
+def with_share(row: Row, operations: float) -> Row:
+    """The row with its part of the peak; `operations` are those of its matrix products."""
+    share = operations / row.samara / gemm_peak()
+    return replace(row, note=f"{100 * share:.0f} % of the GEMM peak")
+
+
 def lstm() -> Iterator[Row]:
     """One layer, 256 wide, 64 steps of 32 sequences, forward and backward."""
     x = np.random.default_rng(0).normal(size=(64, 32, 256)).astype(np.float32)
@@ -55,7 +70,8 @@ def lstm() -> Iterator[Row]:
     for library, model in zip(LIBRARIES, models, strict=True):
         given = library.tensor(x, requires_grad=True)
         steps.append(lambda model=model, given=given: model(given)[0].sum().backward())
-    yield compare(GROUP, "LSTM 256, 64 steps, batch 32, fwd + bwd", *steps, 0.7, seconds=0.2)
+    row = compare(GROUP, "LSTM 256, 64 steps, batch 32, fwd + bwd", *steps, 0.7, seconds=0.2)
+    yield with_share(row, 3 * 2 * 64 * 32 * 4 * 256 * (256 + 256))
 
 
 def cell() -> Iterator[Row]:
@@ -73,7 +89,8 @@ def cell() -> Iterator[Row]:
             h.sum().backward()
 
         steps.append(step)
-    yield compare(GROUP, "RNN cell 32, 100 steps in Python, fwd + bwd", *steps, 0.25)
+    row = compare(GROUP, "RNN cell 32, 100 steps in Python, fwd + bwd", *steps, 0.25)
+    yield with_share(row, 3 * 2 * 100 * 32 * (32 + 32))
 
 
 def encoder() -> Iterator[Row]:
@@ -98,7 +115,8 @@ def encoder() -> Iterator[Row]:
 
             steps.append(step)
         name = f"encoder 6 layers, 384 wide, 128 tokens, batch {batch}"
-        yield compare(GROUP, name, *steps, mark, seconds=0.2)
+        row = compare(GROUP, name, *steps, mark, seconds=0.2)
+        yield with_share(row, 6 * 2 * batch * 128 * 384 * (12 * 384 + 2 * 128))
 
 
 def attention() -> Iterator[Row]:
@@ -111,7 +129,8 @@ def attention() -> Iterator[Row]:
         function = library.nn.functional.scaled_dot_product_attention
         steps.append(lambda function=function, given=given: function(*given).sum().backward())
     name = "attention 4 x 8 x 1024 x 64, fwd + bwd"
-    yield compare(GROUP, name, *steps, 0.8, seconds=0.3)
+    # Two products forward; backward computes one of them again and makes four.
+    yield with_share(compare(GROUP, name, *steps, 0.8, seconds=0.3), 7 * 2 * 32 * 1024**2 * 64)
     peaks = []
     for library in LIBRARIES:
         code = ATTENTION_MEMORY.format(library.__name__)
@@ -162,7 +181,8 @@ def vae() -> Iterator[Row]:
             optimizer.step()
 
         steps.append(step)
-    yield compare(GROUP, "VAE 784-400-20, batch 128, Adam step", *steps, 0.6, seconds=0.1)
+    row = compare(GROUP, "VAE 784-400-20, batch 128, Adam step", *steps, 0.6, seconds=0.1)
+    yield with_share(row, 3 * 2 * 128 * 2 * 400 * (784 + 20 + 10))
 
 
 def rows() -> Iterator[Row]:
