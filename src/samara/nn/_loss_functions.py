@@ -6,13 +6,12 @@ string it is taken for the reduction itself.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
-from typing import Any
 
 import samara
-from samara.errors import ArgumentError, ShapeError
+from samara.errors import ArgumentError
 from samara.lookup import choose
+from samara.ops.bags import refuse_sparse, rows_of
 from samara.tensor import Tensor
 
 __all__ = [
@@ -420,29 +419,6 @@ def normalize(
     return samara.normalize(input, p, dim, eps)
 
 
-def _renormalize(weight: Tensor, ids: Tensor, max_norm: float, norm_type: float) -> None:
-    """Scales the rows that will be looked up down to max_norm, in place and unrecorded."""
-    with samara.no_grad():
-        rows = samara.unique(ids.reshape(-1))
-        if rows.numel():
-            weight[rows] = samara.renorm(weight.detach()[rows], norm_type, 0, max_norm)
-
-
-def _shares(ids: Tensor, rows: int, dtype: Any) -> Tensor:
-    """1 / how often each id occurs."""
-    counts = samara.bincount(ids.reshape(-1), minlength=rows)
-    return 1.0 / counts[ids].to(dtype)
-
-
-def refuse_sparse(place: str, sparse: bool) -> None:
-    """NotImplementedError for gradients that hold some rows only."""
-    if sparse:
-        raise NotImplementedError(
-            f"{place}: sparse=True is not there. Expected sparse=False, for dense gradients. "
-            "Fix: leave it out."
-        )
-
-
 def embedding(
     input: Tensor,
     weight: Tensor,
@@ -459,126 +435,8 @@ def embedding(
     its number of occurrences. Raises NotImplementedError for `sparse`.
     """
     refuse_sparse("embedding", sparse)
-    if max_norm is not None:
-        _renormalize(weight, input, max_norm, norm_type)
-    found: Tensor = samara.embedding(input, weight, padding_idx)
-    if not scale_grad_by_freq:
-        return found
-    share = found * _shares(input, weight.shape[0], found.dtype).unsqueeze(-1)
-    return share + (found - share).detach()
+    return rows_of(input, weight, padding_idx, max_norm, norm_type, scale_grad_by_freq)
 
 
-def _bags(input: Tensor, offsets: Tensor | None, include_last_offset: bool) -> tuple[Tensor, int]:
-    """The bag of each id, and how many bags there are."""
-    if input.ndim == 2:
-        if offsets is not None:
-            raise ArgumentError(
-                "embedding_bag: offsets were given with a matrix of ids. Expected None: each row "
-                "is a bag. Fix: leave offsets out."
-            )
-        count, size = input.shape
-        return samara.arange(count, device=input.device).repeat_interleave(size), count
-    if input.ndim != 1 or offsets is None:
-        raise ShapeError(
-            f"embedding_bag: the input has shape {input.shape}, offsets are "
-            f"{'missing' if offsets is None else 'given'}. Expected [B, N], or [N] with offsets. "
-            "Fix: pass the start of each bag as offsets."
-        )
-    starts = offsets.tolist()
-    if not starts or starts[0] != 0 or any(a > b for a, b in itertools.pairwise(starts)):
-        raise ArgumentError(
-            f"embedding_bag: offsets are {starts[:8]}. Expected 0 first and no smaller number "
-            "after a larger one. Fix: pass the start of each bag, in order."
-        )
-    ends = starts if include_last_offset else [*starts, input.shape[0]]
-    if ends[-1] > input.shape[0]:
-        raise ArgumentError(
-            f"embedding_bag: the last offset is {ends[-1]} for {input.shape[0]} ids. Expected no "
-            "more than that. Fix: correct the offsets."
-        )
-    sizes = [b - a for a, b in itertools.pairwise(ends)]
-    numbers = [i for i, size in enumerate(sizes) for _ in range(size)]
-    return samara.tensor(numbers, dtype=samara.int64, device=input.device), len(sizes)
-
-
-def embedding_bag(
-    input: Tensor,
-    weight: Tensor,
-    offsets: Tensor | None = None,
-    max_norm: float | None = None,
-    norm_type: float = 2.0,
-    scale_grad_by_freq: bool = False,
-    mode: str = "mean",
-    sparse: bool = False,
-    per_sample_weights: Tensor | None = None,
-    include_last_offset: bool = False,
-    padding_idx: int | None = None,
-) -> Tensor:
-    """Sums, means or maxima of the rows of `weight: [V, D]` over bags of integers.
-
-    `input: [B, N]`, or `[N]` with the start of each bag in `offsets: [B]` -> `[B, D]`; an empty bag
-    gives 0. The ids padding_idx count for nothing. per_sample_weights multiply rows of a sum.
-
-    Raises ArgumentError for an unknown mode, or for weights with another mode than "sum",
-    NotImplementedError for `sparse`.
-
-    >>> import samara
-    >>> embedding_bag(samara.tensor([[0, 2]]), samara.eye(3), mode="sum").tolist()
-    [[1.0, 0.0, 1.0]]
-    """
-    refuse_sparse("embedding_bag", sparse)
-    choose("embedding_bag: mode", mode, dict.fromkeys(("sum", "mean", "max")))
-    if per_sample_weights is not None and mode != "sum":
-        raise ArgumentError(
-            f"embedding_bag: per_sample_weights with mode {mode!r}. Expected mode 'sum'. "
-            "Fix: leave the weights out, or sum."
-        )
-    if per_sample_weights is not None and tuple(per_sample_weights.shape) != tuple(input.shape):
-        raise ShapeError(
-            f"embedding_bag: per_sample_weights have shape {per_sample_weights.shape}. Expected "
-            f"{input.shape}, one for each id. Fix: reshape them."
-        )
-    bags, count = _bags(input, offsets, include_last_offset)
-    ids = input.reshape(-1)[: bags.shape[0]]
-    rows = embedding(ids, weight, None, max_norm, norm_type, scale_grad_by_freq)
-    factors = None if per_sample_weights is None else per_sample_weights.reshape(-1)
-    if padding_idx is not None:
-        kept = (ids != padding_idx % weight.shape[0]).nonzero().reshape(-1)
-        rows, bags = rows[kept], bags[kept]
-        factors = None if factors is None else factors[kept]
-    if factors is not None:
-        rows = rows * factors[: rows.shape[0]].unsqueeze(1)
-    sums = rows.new_zeros((count, weight.shape[1]))
-    if mode == "max":
-        place = bags.unsqueeze(1).expand(rows.shape)
-        return samara.scatter_reduce(sums, 0, place, rows, "amax", include_self=False)
-    sums = samara.index_add(sums, 0, bags, rows)
-    if mode == "sum":
-        return sums
-    sizes = samara.bincount(bags, minlength=count).clamp(min=1)
-    return sums / sizes.to(sums.dtype).unsqueeze(1)
-
-
-def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """input1^T W_k input2 + bias_k. `[*, I]`, `[*, J]`, weight `[K, I, J]`, bias `[K]` -> `[*, K]`.
-
-    Raises ShapeError when the shapes do not fit.
-
-    >>> import samara
-    >>> bilinear(samara.ones(2, 3), samara.ones(2, 4), samara.ones(5, 3, 4)).shape
-    (2, 5)
-    """
-    if (
-        weight.ndim != 3
-        or input1.shape[:-1] != input2.shape[:-1]
-        or (input1.shape[-1], input2.shape[-1]) != tuple(weight.shape[1:])
-    ):
-        raise ShapeError(
-            f"bilinear: inputs of shapes {input1.shape} and {input2.shape} for a weight of shape "
-            f"{weight.shape}. Expected [*, I] and [*, J] for [K, I, J]. Fix: reshape one of them."
-        )
-    outputs, first, second = weight.shape
-    flat = weight.permute(1, 0, 2).reshape(first, outputs * second)
-    left = (input1 @ flat).reshape(*input1.shape[:-1], outputs, second)
-    result = (left * input2.unsqueeze(-2)).sum(axis=-1)
-    return result if bias is None else result + bias
+bilinear = samara.bilinear
+embedding_bag = samara.embedding_bag

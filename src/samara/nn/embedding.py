@@ -9,10 +9,10 @@ from samara.errors import ArgumentError, ShapeError
 from samara.lookup import choose
 from samara.nn import functional as F
 from samara.nn import init as _init
-from samara.nn._loss_functions import refuse_sparse
 from samara.nn.linear import check_size
 from samara.nn.module import Module
 from samara.nn.parameter import Parameter
+from samara.ops.bags import refuse_sparse
 from samara.tensor import Tensor
 
 __all__ = ["Embedding", "EmbeddingBag"]

@@ -42,6 +42,7 @@ from samara.nn._activation_functions import (
     threshold,
     threshold_,
 )
+from samara.nn._attention_functions import multi_head_attention_forward
 from samara.nn._loss_functions import (
     bilinear,
     binary_cross_entropy,
@@ -152,6 +153,7 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
