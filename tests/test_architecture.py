@@ -41,11 +41,14 @@ LAYERS: dict[str, set[str]] = {
 # namespace of functions, tensors and modes.
 PART_OF = {
     "_core": "leaf",
+    "backends": "leaf",
+    "cuda": "leaf",
     "device": "leaf",
     "dtypes": "leaf",
     "errors": "leaf",
     "lapack": "leaf",
     "lookup": "leaf",
+    "printing": "leaf",
     "random": "leaf",
     "_einops": "samara",
     "inspection": "ops",

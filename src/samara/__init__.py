@@ -109,6 +109,8 @@ _einops.register()
 # Loaded at first use, so that `import samara` stays light.
 _LAZY_MODULES = (
     "autograd",
+    "backends",
+    "cuda",
     "data",
     "fft",
     "linalg",

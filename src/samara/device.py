@@ -10,7 +10,7 @@ import samara._core as _core
 from samara._core import Device
 from samara.errors import DeviceError, DTypeError
 
-__all__ = ["Device", "current_device", "device", "is_available", "resolve"]
+__all__ = ["Device", "current_device", "device", "is_available", "resolve", "set_default_device"]
 
 
 class _State(threading.local):
@@ -59,6 +59,14 @@ def resolve(given: Device | str | None) -> Device:
             "`samara doctor` lists as ready. Fix: use device='auto' to fall back to the CPU."
         )
     return found
+
+
+def set_default_device(given: Device | str | None) -> None:
+    """Makes a device the default of new tensors in this thread; None is the CPU.
+
+    >>> set_default_device("cpu")
+    """
+    _state.chosen = Device("cpu") if given is None else resolve(given)
 
 
 def current_device() -> Device:

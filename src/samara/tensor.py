@@ -15,6 +15,7 @@ from samara._core import Device, DType, Tensor
 from samara.device import current_device, resolve
 from samara.dtypes import ALL, from_numpy_dtype, to_numpy_dtype
 from samara.errors import ArgumentError, DeviceError, DTypeError, GradientError, ShapeError
+from samara.printing import array_text
 
 __all__ = ["Tensor", "as_tensor", "asarray", "from_dlpack", "from_numpy", "index_array", "tensor"]
 
@@ -360,10 +361,7 @@ def _text(self: Tensor) -> str:
     array = _numpy(self, force=True)
     if self.dtype is _core.bfloat16:
         array = array.astype(np.float32)
-    values = np.array2string(
-        array, separator=", ", prefix="tensor(", precision=4, threshold=1000, floatmode="maxprec"
-    )
-    parts = [values]
+    parts = [array_text(array, "tensor(")]
     plain = (_core.bool, _core.int64, _core.default_dtype())
     if self.dtype not in plain or (self.numel() == 0 and self.dtype is not plain[-1]):
         parts.append(f"dtype={self.dtype!r}")

@@ -10,7 +10,7 @@ import pytest
 
 import samara
 from samara import nn
-from samara.errors import GradientError
+from samara.errors import ArgumentError, GradientError
 
 X = np.array([[1.0, 5.0, 2.0], [3.0, 2.0, -4.0]], np.float32)
 
@@ -146,3 +146,61 @@ def test_an_axis_of_a_scalar_is_told_apart(name: str) -> None:
     arguments = (0, 0) if name == "select" else (0,)
     with pytest.raises(IndexError, match="0-d tensor"):
         getattr(samara.tensor(1.0), name)(*arguments)
+
+
+def test_index_put_adds_where_masks_are_true() -> None:
+    rng = np.random.default_rng(0)
+    x, flat, rows = rng.normal(size=(3, 4)), rng.normal(size=5), np.array([True, False, True])
+    mask = np.zeros((3, 4), bool)
+    mask.flat[[0, 3, 5, 6, 11]] = True
+    found = samara.tensor(x).index_put_(
+        (samara.tensor(mask),), samara.tensor(flat), accumulate=True
+    )
+    expected = x.copy()
+    expected[mask] += flat
+    np.testing.assert_array_equal(found.numpy(), expected)
+    # A mask of rows beside an index of columns.
+    columns = np.array([1, 1])
+    found = samara.tensor(x).index_put_(
+        (samara.tensor(rows), samara.tensor(columns)), samara.tensor([1.0, 2.0]), accumulate=True
+    )
+    expected = x.copy()
+    expected[[0, 2], 1] += [1.0, 2.0]
+    np.testing.assert_array_equal(found.numpy(), expected)
+    leaf = samara.tensor(flat, requires_grad=True)
+    samara.tensor(x).index_put((samara.tensor(mask),), leaf * leaf, True).sum().backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), 2 * flat)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_extrema_into_given_tensors(name: str) -> None:
+    x = np.random.default_rng(0).permutation(12).reshape(3, 4) / 4.0
+    out = (samara.empty(3, dtype=samara.float64), samara.empty(3, dtype=samara.int64))
+    function = getattr(samara, name)
+    assert function(samara.tensor(x), dim=1, out=out) is out
+    np.testing.assert_array_equal(out[0].numpy(), getattr(np, name)(x, 1))
+    np.testing.assert_array_equal(out[1].numpy(), getattr(np, f"arg{name}")(x, 1))
+    one = samara.empty(3, 4, dtype=samara.float64)
+    assert getattr(samara.tensor(x), name)(samara.tensor(x[::-1].copy()), out=one) is one
+    np.testing.assert_array_equal(one.numpy(), getattr(np, f"{name}imum")(x, x[::-1]))
+    with pytest.raises(ArgumentError, match="out holds 1"):
+        function(samara.tensor(x), dim=1, out=out[0])
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_spread_of_complex_numbers(name: str) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 4)) + 1j * rng.normal(size=(3, 4))
+    function, z = getattr(np, name), samara.tensor(x)
+    method = getattr(z, name)
+    np.testing.assert_allclose(method().numpy(), function(x, ddof=1))
+    np.testing.assert_allclose(
+        method(1, keepdim=True).numpy(), function(x, 1, ddof=1, keepdims=True)
+    )
+    found = getattr(samara, name)(z, dim=0, correction=0)
+    np.testing.assert_allclose(found.numpy(), function(x, 0))
+    assert found.dtype is samara.float64
+    # d var / dz = 2 (z - mean) / (n - 1), in PyTorch's convention.
+    leaf = samara.tensor(x, requires_grad=True)
+    leaf.var().backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), 2 * (x - x.mean()) / 11, atol=1e-12)

@@ -13,7 +13,7 @@ from typing import Any
 from samara._core import DType, Tensor
 from samara.errors import ArgumentError, ShapeError
 
-__all__ = ["adapted", "key_of"]
+__all__ = ["adapted", "key_of", "store"]
 
 Function = Callable[..., Any]
 
@@ -45,7 +45,7 @@ _IDLE = ("layout", "pin_memory", "non_blocking", "_stacklevel", "sparse_grad", "
 _CASTS = {"log_softmax", "mean", "norm", "softmax", "softmin", "std", "var"}
 
 
-def _store(place: str, out: Any, made: Any) -> Any:
+def store(place: str, out: Any, made: Any) -> Any:
     """Results written into the tensors that the caller gave."""
     if isinstance(made, (tuple, list)):
         given = out if isinstance(out, Sequence) else [out]
@@ -55,7 +55,7 @@ def _store(place: str, out: Any, made: Any) -> Any:
                 "result. Fix: pass as many."
             )
         for target, result in zip(given, made, strict=True):
-            _store(place, target, result)
+            store(place, target, result)
         return out
     if not isinstance(out, Tensor):
         raise ArgumentError(
@@ -121,4 +121,4 @@ def adapted(
     made = function(*args, **rest)
     if extra.get("memory_format") is not None and isinstance(made, Tensor):
         made = made.contiguous(memory_format=extra["memory_format"])
-    return made if extra.get("out") is None else _store(place, extra["out"], made)
+    return made if extra.get("out") is None else store(place, extra["out"], made)

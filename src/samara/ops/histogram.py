@@ -1,4 +1,4 @@
-"""Counting elements in bins: bucketize, histc, histogram."""
+"""Counting elements in bins: bucketize, histc, histogram, histogramdd."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import samara._core as _core
-from samara._core import int32, int64
+from samara._core import DType, int32, int64
 from samara.dtypes import BOOL
 from samara.errors import ArgumentError, ShapeError
 from samara.ops.checks import require_dtype
 from samara.ops.comparison import isnan
-from samara.ops.creation import linspace
+from samara.ops.creation import linspace, zeros
 from samara.ops.gathering import bincount
-from samara.ops.record import FLOAT, REAL, ErrorSample, Sample, composite
+from samara.ops.record import FLOAT, REAL, ErrorSample, Sample, composite, plain
 from samara.ops.selection import where
 from samara.ops.sorting import searchsorted
 from samara.tensor import Tensor, asarray
@@ -133,6 +133,24 @@ def histc(x: Tensor, bins: int = 100, min: Any = 0, max: Any = 0) -> Tensor:
     return _counted(values, low, high, bins, None).to(x.dtype)
 
 
+def _edges(place: str, bins: Tensor, dtype: DType) -> Tensor:
+    edges = bins.detach().to(dtype)
+    if edges.ndim != 1 or edges.shape[0] < 2 or bool((edges[1:] < edges[:-1]).any()):
+        raise ArgumentError(
+            f"{place}: the edges of the bins are out of order. Expected two or more numbers "
+            "that do not fall. Fix: sort them."
+        )
+    return edges
+
+
+def _places(x: Tensor, edges: Tensor) -> Tensor:
+    """The bin of each element of a vector; the number of bins where it is in none."""
+    count = edges.shape[0] - 1
+    place = searchsorted(edges, x, side="right") - 1
+    place = where(x == edges[-1], count - 1, place)
+    return where((place < 0) | (place >= count) | isnan(x), count, place)
+
+
 def _histogram_ref(
     x: Any, bins: Any, range: Any = None, weight: Any = None, density: bool = False
 ) -> Any:
@@ -189,16 +207,9 @@ def histogram(
         )
     weights = None if weight is None else weight.detach()
     if isinstance(bins, Tensor):
-        edges = bins.detach().to(x.dtype)
-        if edges.ndim != 1 or edges.shape[0] < 2 or bool((edges[1:] < edges[:-1]).any()):
-            raise ArgumentError(
-                "histogram: the edges of the bins are out of order. Expected two or more numbers "
-                "that do not fall. Fix: sort them."
-            )
+        edges = _edges("histogram", bins, x.dtype)
         count = edges.shape[0] - 1
-        place = searchsorted(edges, values.reshape(-1), side="right") - 1
-        place = where(values.reshape(-1) == edges[-1], count - 1, place)
-        place = where((place < 0) | isnan(values.reshape(-1)), count, place)
+        place = _places(values.reshape(-1), edges)
         flat = None if weights is None else weights.reshape(-1)
         hist = bincount(place, flat, minlength=count + 1)[:count]
     else:
@@ -219,3 +230,81 @@ def histogram(
     if density:
         hist = hist / (hist.sum() * (edges[1:] - edges[:-1]))
     return HistogramResult(hist, edges)
+
+
+class HistogramddResult(NamedTuple):
+    """How many rows each cell holds, and the edges along each axis."""
+
+    hist: Tensor
+    bin_edges: tuple[Tensor, ...]
+
+
+@plain()
+def histogramdd(
+    x: Tensor,
+    bins: Any,
+    range: Any = None,
+    weight: Tensor | None = None,
+    density: bool = False,
+) -> HistogramddResult:
+    """Counts, or sums of weights, of points in the cells of a grid: (hist, bin_edges).
+
+    x: [*, D] float; bins: how many equal bins, for all axes or one number each, or D tensors of
+    edges; range: the first and last edge of each axis, 2 D numbers, by default those of the points;
+    weight: [*] -> hist [bins of each axis] and D tensors of edges, all of x's dtype. The last bin
+    holds its upper edge. `density` divides by the total and by the cells' volumes.
+
+    Raises ArgumentError for bins, edges and ranges that do not fit, ShapeError for a weight of
+    another shape. Source: PyTorch, `torch.histogramdd`.
+
+    >>> points = samara.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [2.0, 2.0]])
+    >>> samara.histogramdd(points, [2, 2], range=(0.0, 4.0, 0.0, 4.0)).hist.tolist()
+    [[2.0, 0.0], [0.0, 2.0]]
+    """
+    place = "histogramdd"
+    require_dtype(place, x, FLOAT)
+    if not x.ndim:
+        raise ShapeError(f"{place}: x has no axes. Expected points [*, D]. Fix: reshape it.")
+    if weight is not None and weight.shape != x.shape[:-1]:
+        raise ShapeError(
+            f"{place}: weight has shape {weight.shape}. Expected {x.shape[:-1]}. Fix: correct it."
+        )
+    axes = x.shape[-1]
+    each = list(bins) if isinstance(bins, (list, tuple)) else [bins] * axes
+    limits = [0.0] * (2 * axes) if range is None else [float(edge) for edge in range]
+    if len(each) != axes or len(limits) != 2 * axes:
+        found = f"{len(each)} entries in bins" if len(each) != axes else "range"
+        found += f" for {axes} axes" if len(each) != axes else f" has {len(limits)} numbers"
+        raise ArgumentError(
+            f"{place}: {found}. Expected {axes} bins and {2 * axes} numbers. Fix: pass one entry "
+            "and two edges for each axis."
+        )
+    points = x.detach().reshape(-1, axes)
+    edges = []
+    cells, inside = zeros(points.shape[0], dtype=int64, device=x.device), None
+    for axis, wanted in enumerate(each):
+        values = points[:, axis]
+        if isinstance(wanted, Tensor):
+            edges.append(_edges(place, wanted, x.dtype))
+        else:
+            if wanted < 1:
+                raise ArgumentError(
+                    f"{place}: bins is {wanted}. Expected 1 or more. Fix: correct bins."
+                )
+            low, high = _bounds(place, values, limits[2 * axis], limits[2 * axis + 1])
+            edges.append(linspace(low, high, wanted + 1, dtype=x.dtype, device=x.device))
+        count = edges[-1].shape[0] - 1
+        at = _places(values, edges[-1])
+        cells = cells * count + at.clamp(max=count - 1)
+        inside = at < count if inside is None else inside & (at < count)
+    shape = [edge.shape[0] - 1 for edge in edges]
+    flat = None if weight is None else weight.detach().reshape(-1)
+    total = math.prod(shape)
+    index = cells if inside is None else where(inside, cells, total)
+    hist = bincount(index, flat, minlength=total + 1)[:total].reshape(shape).to(x.dtype)
+    if density:
+        hist = hist / hist.sum()
+        for axis, edge in enumerate(edges):
+            widths = edge[1:] - edge[:-1]
+            hist = hist / widths.reshape([-1 if k == axis else 1 for k, _ in enumerate(edges)])
+    return HistogramddResult(hist, tuple(edges))

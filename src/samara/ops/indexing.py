@@ -200,6 +200,10 @@ def _tensor_index_put(
     """Writes values, or adds them with accumulate, at x[indices] and returns x."""
     place = tuple(indices)
     if accumulate:
+        masks = [isinstance(index, Tensor) and index.dtype is samara_bool for index in place]
+        if True in masks:
+            places = [nonzero(i) if m else (i,) for i, m in zip(place, masks, strict=True)]
+            place = tuple(index for part in places for index in part)
         asked = [slice(None) if index is None else index for index in place]
         values = values if isinstance(values, Tensor) else self.new_tensor(values)
         axes = [axis for axis, index in enumerate(place) if index is not None]

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from samara.dtypes import BOOL
+from samara.dtypes import BOOL, COMPLEX
 from samara.errors import ArgumentError, ShapeError
+from samara.ops.adapt import store
 from samara.ops.record import ALL, FLOAT, NUMERIC, REAL, ErrorSample, Function, Sample, operation
 from samara.tensor import Tensor
 
@@ -291,7 +292,10 @@ def _torch_extremum(name: str, pair: Any, pairwise: str) -> Callable[..., Any]:
 
     def call(x: Tensor, dim: Any = None, keepdim: bool = False, **standard: Any) -> Any:
         reduce = globals()[name]
-        other = standard.pop("other", None)
+        other, out = standard.pop("other", None), standard.pop("out", None)
+        if out is not None:
+            keywords = standard if dim is None else {"keepdim": keepdim, **standard}
+            return store(name, out, call(x, dim, **keywords))
         if isinstance(dim, Tensor) or other is not None:
             import samara.ops.arithmetic as arithmetic
 
@@ -474,6 +478,11 @@ def _torch_variance(name: str) -> Callable[..., Any]:
             correction = 0.0 if unbiased is False or standard else 1.0
         if not standard or dim is not None:
             standard |= {"axis": dim, "keepdims": keepdim}
+        if x.dtype in COMPLEX:
+            # The distance from the mean in the plane: both parts count.
+            both: Tensor = var(x.real, correction=correction, **standard)
+            both = both + var(x.imag, correction=correction, **standard)
+            return both if name == "var" else both.sqrt()
         result: Tensor = globals()[name](x, correction=correction, **standard)
         return result
 
