@@ -163,8 +163,12 @@ def moving(size: int) -> Iterator[Case]:
             array,
         )
 
-    yield each(
-        "sort rows", lambda t, m, i, r, f, e: t.sort(m, dim=1), lambda: np.sort(matrix, axis=1)
+    yield each("sort rows", lambda t, m, i, r, f, e: t.sort(m, dim=1))
+    yield (
+        "sort rows, values alone",
+        lambda: samara.sort(own, axis=1),
+        lambda: torch.sort(peer, dim=1).values,
+        lambda: np.sort(matrix, axis=1),
     )
     yield each(
         "argsort rows",

@@ -221,12 +221,33 @@ Tensor value_tensor(PyObject* value, const Tensor& like) {
 
 }  // namespace
 
+// A single mask over several axes that are one run of memory is a mask over one axis: its places
+// are plain numbers. Returns the base with those axes merged, the mask taking their place.
+Tensor merge_masked_axes(Plan& plan, const Tensor& base) {
+  static const NativeCall reshape("reshape");
+  if (plan.arrays.size() != 1) return base;
+  Tensor& mask = plan.arrays[0].array_value;
+  const int axis = plan.array_axes[0];
+  if (mask.dtype() != DType::boolean || mask.rank() < 2 || !mask.is_contiguous() ||
+      !base.is_contiguous() || base.elements() == 0)
+    return base;
+  check_mask(base, mask, axis);
+  if (mask.elements() == 0) return base;
+  Dims shape;
+  for (int i = 0; i < axis; ++i) shape.push_back(base.size(i));
+  shape.push_back(mask.elements());
+  for (int i = axis + mask.rank(); i < base.rank(); ++i) shape.push_back(base.size(i));
+  mask = reshape_view(mask, {mask.elements()});
+  return reshape(base, shape);
+}
+
 PyObject* get_item(PyObject* self, PyObject* key) {
   return guarded([&]() -> PyObject* {
     const Tensor x = unwrap(self);
-    const Plan plan = make_plan(parse_key(key, x), x);
+    Plan plan = make_plan(parse_key(key, x), x);
     Tensor base = plan.whole && !plan.arrays.empty() ? x : basic_part(x, plan);
     if (plan.arrays.empty()) return wrap(base);
+    base = merge_masked_axes(plan, base);
     Dims axes;
     std::vector<Tensor> indices;
     integer_indices(plan, base, axes, indices);

@@ -102,17 +102,45 @@ struct Wide {
   uint64_t low, high;
 };
 
+// A number that is the same for all elements, or one of many.
+template <class T, bool kSame>
+struct Choice {
+  const T* elements;
+  T first;
+  explicit Choice(const char* source)
+      : elements(reinterpret_cast<const T*>(source)), first(*elements) {}
+  T at(int64_t i) const {
+    if constexpr (kSame)
+      return first;
+    else
+      return elements[i];
+  }
+};
+
+template <class T, bool kSameA, bool kSameB>
+void select_dense(char* const* pointers, int64_t n) {
+  if (n == 0) return;
+  T* result = reinterpret_cast<T*>(pointers[0]);
+  const uint8_t* condition = reinterpret_cast<const uint8_t*>(pointers[1]);
+  const Choice<T, kSameA> a(pointers[2]);
+  const Choice<T, kSameB> b(pointers[3]);
+#pragma GCC ivdep
+  for (int64_t i = 0; i < n; ++i) {
+    const T yes = a.at(i), no = b.at(i);
+    result[i] = condition[i] ? yes : no;
+  }
+}
+
 template <class T>
 void select_loop(char* const* pointers, const int64_t* strides, int64_t n) {
   const int64_t size = sizeof(T);
-  if (strides[0] == size && strides[1] == 1 && strides[2] == size && strides[3] == size) {
-    T* result = reinterpret_cast<T*>(pointers[0]);
-    const uint8_t* condition = reinterpret_cast<const uint8_t*>(pointers[1]);
-    const T* a = reinterpret_cast<const T*>(pointers[2]);
-    const T* b = reinterpret_cast<const T*>(pointers[3]);
-#pragma GCC ivdep
-    for (int64_t i = 0; i < n; ++i) result[i] = condition[i] ? a[i] : b[i];
-    return;
+  const auto dense = [&](int k) { return strides[k] == size; };
+  const auto same = [&](int k) { return strides[k] == 0; };
+  if (dense(0) && strides[1] == 1) {
+    if (dense(2) && dense(3)) return select_dense<T, false, false>(pointers, n);
+    if (same(2) && dense(3)) return select_dense<T, true, false>(pointers, n);
+    if (dense(2) && same(3)) return select_dense<T, false, true>(pointers, n);
+    if (same(2) && same(3)) return select_dense<T, true, true>(pointers, n);
   }
   for (int64_t i = 0; i < n; ++i)
     *reinterpret_cast<T*>(pointers[0] + i * strides[0]) =

@@ -1,4 +1,6 @@
 // Copies, casts, fills and selection.
+#include "ops/copy.h"
+
 #include <array>
 #include <complex>
 #include <cstring>
@@ -15,17 +17,12 @@ namespace samara {
 namespace baseline {
 extern const ConvertKernels convert_kernels;
 }
-#ifndef SAMARA_BASELINE_ONLY
 namespace v3 {
 extern const ConvertKernels convert_kernels;
 }
 namespace v4 {
 extern const ConvertKernels convert_kernels;
 }
-#else
-namespace v3 = baseline;
-namespace v4 = baseline;
-#endif
 
 const ConvertKernels& convert_kernels() {
   static const ConvertKernels& chosen =
@@ -34,6 +31,12 @@ const ConvertKernels& convert_kernels() {
 }
 
 namespace {
+
+const MoveKernels& move_kernels() {
+  static const MoveKernels& chosen =
+      select_isa(baseline::move_kernels, v3::move_kernels, v4::move_kernels);
+  return chosen;
+}
 
 int size_class(int64_t item) {
   return item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : item == 8 ? 3 : 4;
@@ -84,10 +87,11 @@ void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   walk.add(source);
   walk.simplify();
   const int64_t item = itemsize(target.dtype());
-  const ConvertLoop loop =
-      convert_kernels()
-          .cast[static_cast<size_t>(target.dtype())][static_cast<size_t>(source.dtype())];
   const bool same = target.dtype() == source.dtype();
+  const ConvertLoop loop =
+      same ? move_kernels().move[size_class(item)]
+           : convert_kernels()
+                 .cast[static_cast<size_t>(target.dtype())][static_cast<size_t>(source.dtype())];
   if (same && copy_transposed(walk, item)) return;
   for_each_run(walk, [&](char* const* pointers, const int64_t* strides, int64_t n) {
     if (same && strides[0] == item && strides[1] == item)

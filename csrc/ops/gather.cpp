@@ -1,15 +1,27 @@
 // gather, scatter and scatter_add: one index per element, along one axis.
+#include "ops/gather.h"
+
 #include <algorithm>
+#include <bit>
+#include <vector>
 
 #include "core/kernel.h"
 #include "core/operation.h"
+#include "cpu/isa.h"
 #include "cpu/threads.h"
 #include "ops/basic.h"
 #include "ops/elements.h"
 #include "ops/index_rows.h"
+#include "ops/reduce.h"
 
 namespace samara {
 namespace {
+
+const GatherKernels& gather_kernels() {
+  static const GatherKernels& kernels =
+      select_isa(baseline::gather_kernels, v3::gather_kernels, v4::gather_kernels);
+  return kernels;
+}
 
 const NativeCall gather_call("gather");
 const NativeCall scatter_call("scatter");
@@ -63,6 +75,28 @@ class LaneWalk {
   // visit(run) for all runs; lanes go to different threads.
   template <class Visit>
   void run(Visit&& visit) const {
+    visit_lanes<true>(visit);
+  }
+  // Runs without offsets, for kernels that read the indices (int64) themselves.
+  template <class Visit>
+  void run_indices(Visit&& visit) const {
+    visit_lanes<false>(visit);
+  }
+  IndexRun index_run(const Run& run) const {
+    return {index_.data<int64_t>() + run.index_start, run.count, x_.size(axis_), x_.stride(axis_),
+            run.x_step};
+  }
+  // Called where a kernel has found an index out of range.
+  [[noreturn]] void report(const Run& run) const {
+    std::vector<int64_t> offsets(static_cast<size_t>(run.count));
+    add_index_offsets(attributes_.place, index_, axis_, x_.size(axis_), 0, run.index_start,
+                      run.count, offsets.data());
+    fail(ErrorKind::index, attributes_.place, ": an index changed while it was read.");
+  }
+
+ private:
+  template <bool kOffsets, class Visit>
+  void visit_lanes(Visit&& visit) const {
     if (lanes_ == 0) return;
     const int64_t lane_blocks = (lanes_ + lane_block_ - 1) / lane_block_;
     const int64_t column_blocks = (columns_ + column_block_ - 1) / column_block_;
@@ -75,14 +109,14 @@ class LaneWalk {
       const int64_t end = std::min(begin + lane_block_, lanes_);
       for (int64_t lane = begin; lane < end; ++lane) {
         if (axis_ == last_)
-          along_last(lane, start, stop, visit);
+          along_last<kOffsets>(lane, start, stop, visit);
         else
-          across(lane, column, std::min(column_block_, columns_ - column), start, stop, visit);
+          across<kOffsets>(lane, column, std::min(column_block_, columns_ - column), start, stop,
+                           visit);
       }
     });
   }
 
- private:
   // The starts of a lane: flat position over all axes but `axis_` and, unless that is it, the last.
   Run start_of(int64_t lane) const {
     Run run{};
@@ -104,25 +138,26 @@ class LaneWalk {
     run.offsets = offsets;
   }
 
-  template <class Visit>
+  template <bool kOffsets, class Visit>
   void along_last(int64_t lane, int64_t start, int64_t stop, Visit&& visit) const {
-    int64_t offsets[kBlock];
+    [[maybe_unused]] int64_t offsets[kOffsets ? kBlock : 1];
     Run run = start_of(lane);
     run.y_step = y_.stride(last_);
     const int64_t index_start = run.index_start, y_start = run.y_start;
-    for (int64_t i = start; i < stop; i += kBlock) {
-      run.count = std::min(kBlock, stop - i);
+    const int64_t block = kOffsets ? kBlock : stop - start;
+    for (int64_t i = start; i < stop; i += block) {
+      run.count = std::min(block, stop - i);
       run.index_start = index_start + i;
       run.y_start = y_start + i * run.y_step;
-      load(run, offsets);
+      if constexpr (kOffsets) load(run, offsets);
       visit(run);
     }
   }
 
-  template <class Visit>
+  template <bool kOffsets, class Visit>
   void across(int64_t lane, int64_t column, int64_t count, int64_t start, int64_t stop,
               Visit&& visit) const {
-    int64_t offsets[kBlock];
+    [[maybe_unused]] int64_t offsets[kOffsets ? kBlock : 1];
     Run run = start_of(lane);
     run.count = count;
     run.x_step = x_.stride(last_);
@@ -131,7 +166,7 @@ class LaneWalk {
     run.x_start += column * run.x_step;
     run.y_start += column * run.y_step + start * y_.stride(axis_);
     for (int64_t i = start; i < stop; ++i) {
-      load(run, offsets);
+      if constexpr (kOffsets) load(run, offsets);
       visit(run);
       run.index_start += index_.stride(axis_);
       run.y_start += y_.stride(axis_);
@@ -149,6 +184,9 @@ class LaneWalk {
 // Fails on the first index out of range, before anything is written.
 void check_indices(const Tensor& index, const AxisAttributes& attributes, int64_t size) {
   parallel_ranges(index.elements(), kGrain, [&](int64_t begin, int64_t end) {
+    if (index.dtype() == DType::int64 &&
+        gather_kernels().inside({index.data<int64_t>() + begin, end - begin, size, 0, 0}))
+      return;
     int64_t offsets[kBlock] = {};
     for (int64_t start = begin; start < end; start += kBlock)
       add_index_offsets(attributes.place, index, attributes.axis, size, 0, start,
@@ -158,9 +196,25 @@ void check_indices(const Tensor& index, const AxisAttributes& attributes, int64_
 
 // --- kernels -------------------------------------------------------------------------------------
 
+int size_class(int64_t item) { return std::countr_zero(static_cast<uint64_t>(item)); }
+
+// Whether the kernels of gather.h serve: an int64 index, the other side contiguous.
+bool has_kernel(const Tensor& index, const Tensor& other) {
+  return index.dtype() == DType::int64 && other.stride(other.rank() - 1) == 1;
+}
+
 void gather_kernel(TensorSpan outputs, TensorSpan inputs, const AxisAttributes& attributes) {
   const Tensor& x = inputs[0];
   const LaneWalk walk(x, inputs[1], outputs[0], attributes, false);
+  if (has_kernel(inputs[1], outputs[0])) {
+    const int64_t item = itemsize(x.dtype());
+    const auto kernel = gather_kernels().gather[size_class(item)];
+    return walk.run_indices(
+        [&, from = x.data<std::byte>(), to = outputs[0].data<std::byte>()](const Run& run) {
+          if (!kernel(from + run.x_start * item, walk.index_run(run), to + run.y_start * item))
+            walk.report(run);
+        });
+  }
   visit_size(itemsize(x.dtype()), [&](auto tag) {
     using U = typename decltype(tag)::type;
     walk.run([from = x.data<U>(), to = outputs[0].data<U>()](const Run& run) {
@@ -175,6 +229,15 @@ void scatter_kernel(TensorSpan outputs, TensorSpan inputs, const AxisAttributes&
   const Tensor& x = outputs[0];
   check_indices(inputs[0], attributes, x.size(attributes.axis));
   const LaneWalk walk(x, inputs[0], inputs[1], attributes, true);
+  if (has_kernel(inputs[0], inputs[1])) {
+    const int64_t item = itemsize(x.dtype());
+    const auto kernel = gather_kernels().scatter[size_class(item)];
+    return walk.run_indices(
+        [&, from = inputs[1].data<std::byte>(), to = x.data<std::byte>()](const Run& run) {
+          if (!kernel(to + run.x_start * item, walk.index_run(run), from + run.y_start * item))
+            walk.report(run);
+        });
+  }
   visit_size(itemsize(x.dtype()), [&](auto tag) {
     using U = typename decltype(tag)::type;
     walk.run([to = x.data<U>(), from = inputs[1].data<U>()](const Run& run) {
@@ -198,6 +261,27 @@ void scatter_add_kernel(TensorSpan outputs, TensorSpan inputs, const AxisAttribu
         sum = Sum::add(sum, Sum::widen(from[run.y_start + j * run.y_step]));
       }
     });
+  });
+}
+
+// The same along the last, contiguous axis of real floats, lane by lane. outputs: the result, which
+// may be x; inputs: x, index, source. Where the index leaves lanes out the result starts as x.
+void scatter_add_lanes_kernel(TensorSpan outputs, TensorSpan inputs,
+                              const AxisAttributes& attributes) {
+  const Tensor& out = outputs[0];
+  const Tensor& x = inputs[0];
+  // What is written in place must not change before every index is known to be good.
+  const int64_t size = out.size(attributes.axis);
+  if (out.address() == x.address()) check_indices(inputs[1], attributes, size);
+  const int64_t item = itemsize(x.dtype());
+  const auto kernel = gather_kernels().add_lane[static_cast<int>(x.dtype())];
+  const LaneWalk walk(out, inputs[1], inputs[2], attributes, true);
+  walk.run_indices([&, from = inputs[2].data<std::byte>(), lanes = x.data<std::byte>(),
+                    to = out.data<std::byte>()](const Run& run) {
+    Scratch sums(size * static_cast<int64_t>(sizeof(double)));
+    if (!kernel(lanes + run.x_start * item, walk.index_run(run), from + run.y_start * item,
+                reinterpret_cast<double*>(sums.data()), to + run.x_start * item))
+      walk.report(run);
   });
 }
 
@@ -283,6 +367,7 @@ void survivors_kernel(TensorSpan outputs, TensorSpan inputs, const SurvivorAttri
 const KernelSlot<AxisAttributes> gather_slot("gather", gather_kernel);
 const KernelSlot<AxisAttributes> scatter_slot("scatter", scatter_kernel);
 const KernelSlot<AxisAttributes> scatter_add_slot("scatter_add", scatter_add_kernel);
+const KernelSlot<AxisAttributes> scatter_add_lanes_slot("scatter_add", scatter_add_lanes_kernel);
 const KernelSlot<MergeAttributes> scatter_merge_slot("scatter_merge", scatter_merge_kernel);
 const KernelSlot<SurvivorAttributes> survivors_slot("scatter", survivors_kernel);
 
@@ -431,8 +516,35 @@ DType accumulator_dtype(DType dtype) {
   return is_floating(dtype) ? DType::float64 : dtype;
 }
 
+bool adds_by_lanes(const ScatterArguments& arguments) {
+  const int last = arguments.x.rank() - 1;
+  return last >= 0 && arguments.attributes.axis == last && is_floating(arguments.x.dtype()) &&
+         arguments.index.dtype() == DType::int64 && arguments.source.stride(last) == 1 &&
+         arguments.index.elements() > 0;
+}
+
+Tensor scatter_add_by_lanes(const Call& call, ScatterArguments& arguments) {
+  const Tensor& index = arguments.index;
+  Tensor x = arguments.x, out;
+  bool every_lane = true;
+  for (int i = 0; i + 1 < x.rank(); ++i) every_lane &= index.size(i) == x.size(i);
+  if (call.destination && call.destination.is_contiguous()) {
+    x = out = scatter_target(call, arguments);
+  } else if (every_lane) {
+    x = contiguous(x);
+    out = empty(x.shape(), x.dtype(), x.device());
+  } else {
+    x = out = clone(x);
+  }
+  scatter_add_lanes_slot(out, {x, index, arguments.source}, arguments.attributes);
+  if (!call.destination || out.impl() == call.destination.impl()) return out;
+  copy_into(call.destination, out);
+  return call.destination;
+}
+
 void scatter_add_forward(Call& call) {
   ScatterArguments arguments = scatter_arguments(call);
+  if (adds_by_lanes(arguments)) return call.output(scatter_add_by_lanes(call, arguments));
   const Tensor& x = arguments.x;
   const DType wide = accumulator_dtype(x.dtype());
   const Tensor target = wide == x.dtype() ? scatter_target(call, arguments) : Tensor();

@@ -171,16 +171,23 @@ void places_kernel(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
     const int64_t block = begin / kMaskBlock;
     const int64_t first = start[block];
     const int64_t last = first + inputs[1].data<int64_t>()[block];
-    int64_t* flat = places;  // the first row holds flat positions until they are taken apart
-    for (int64_t i = begin, k = first; k < last && i < end; ++i) {
-      flat[k] = i;
-      k += value[i] != 0;
-    }
-    if (rank == 1) return;
-    for (int64_t j = first; j < last; ++j) {
-      int64_t rest = flat[j];
-      for (int axis = rank - 1; axis >= 0; --axis) {
-        places[axis * total + j] = rest % mask.size(axis);
+    int64_t* along_last = places + (rank - 1) * total;
+    const int64_t length = mask.size(mask.rank() - 1);
+    // Line by line along the last axis, so that only lines need their position taken apart.
+    for (int64_t i = begin, k = first; k < last && i < end;) {
+      const int64_t line = i / length;
+      const int64_t line_start = line * length;
+      const int64_t stop = std::min(end, line_start + length);
+      const int64_t k_start = k;
+      for (; k < last && i < stop; ++i) {
+        along_last[k] = i - line_start;
+        k += value[i] != 0;
+      }
+      i = stop;
+      int64_t rest = line;
+      for (int axis = rank - 2; axis >= 0; --axis) {
+        std::fill(places + axis * total + k_start, places + axis * total + k,
+                  rest % mask.size(axis));
         rest /= mask.size(axis);
       }
     }

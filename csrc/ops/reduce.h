@@ -64,13 +64,6 @@ struct ReduceKernel {
   ReduceOp next = ReduceOp::sum;  // what combines accumulators
 };
 
-// The first position of `value[r]` (or of a NaN when that is one) in each run, -1 if none.
-struct FindKernel {
-  void (*rows)(const void* x, const RowsView& view, const void* value, int64_t* position) = nullptr;
-  void (*columns)(const void* x, const ColumnsView& view, const void* value,
-                  int64_t* position) = nullptr;
-};
-
 // (sum (x - mean)^2 / (n - correction)), its root when `square_root`.
 struct VarianceKernel {
   void (*rows)(const void* x, int64_t rows, int64_t n, double correction, bool square_root,
@@ -81,7 +74,6 @@ struct VarianceKernel {
 
 struct ReduceKernels {
   ReduceKernel reduce[kReduceOpCount][kDTypeCount];
-  FindKernel find[kDTypeCount];
   VarianceKernel variance[kDTypeCount];
 };
 namespace baseline {

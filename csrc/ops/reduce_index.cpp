@@ -1,11 +1,15 @@
 // argmax, argmin, and max and min together with their positions.
+#include "ops/reduce_index.h"
+
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
 #include "core/autograd.h"
 #include "core/kernel.h"
+#include "cpu/isa.h"
 #include "cpu/threads.h"
 #include "ops/basic.h"
-#include "ops/reduce.h"
 
 namespace samara {
 namespace {
@@ -17,21 +21,57 @@ struct IndexAttributes {
 
 constexpr int64_t kTile = 1 << 15;
 
-// The first match in one long run, part by part.
-int64_t find_long(const FindKernel& kernel, const std::byte* x, int64_t size, AxisGroup run,
-                  const void* value) {
-  for (int64_t begin = 0; begin < run.size; begin += kTile) {
-    int64_t position = -1;
-    const RowsView part{1, 0, std::min(kTile, run.size - begin), run.stride};
-    kernel.rows(x + begin * run.stride * size, part, value, &position);
-    if (position >= 0) return begin + position;
-  }
-  return 0;
+const IndexKernels& index_kernels() {
+  static const IndexKernels& kernels =
+      select_isa(baseline::index_kernels, v3::index_kernels, v4::index_kernels);
+  return kernels;
 }
 
-void find_positions(const Tensor& x, const ReduceLayout& layout, const void* values,
-                    int64_t* positions) {
-  const FindKernel& kernel = reduce_kernels().find[static_cast<int>(x.dtype())];
+// Whether the element at b beats the one at a, which comes before it.
+template <class T>
+bool beats(const T& a, const T& b, bool largest) {
+  const auto number = [](const T& x) {
+    if constexpr (std::is_same_v<T, Float16>)
+      return float16_value(x.bits);
+    else if constexpr (std::is_same_v<T, BFloat16>)
+      return bfloat16_value(x.bits);
+    else
+      return x;
+  };
+  const auto first = number(a), second = number(b);
+  if (first != first) return false;
+  return second != second || (largest ? second > first : second < first);
+}
+
+// One long run, its parts on different threads.
+int64_t find_long(const IndexKernel& kernel, const Tensor& x, AxisGroup run, bool largest) {
+  const int64_t parts = (run.size - 1) / kTile + 1;
+  Scratch scratch(parts * static_cast<int64_t>(sizeof(int64_t)));
+  int64_t* place = reinterpret_cast<int64_t*>(scratch.data());
+  const std::byte* base = x.data<std::byte>();
+  parallel_ranges(run.size, kTile, [&](int64_t begin, int64_t end) {
+    int64_t& found = place[begin / kTile];
+    kernel.rows(base + begin * run.stride * itemsize(x.dtype()), {1, 0, end - begin, run.stride},
+                &found, nullptr);
+    found += begin;
+  });
+  int64_t best = place[0];
+  visit_dtype(x.dtype(), [&]<class T>(TypeTag<T>) {
+    if constexpr (!requires(T value) { value.imag(); }) {
+      const T* values = x.data<T>();
+      for (int64_t p = 1; p < parts; ++p)
+        if (beats(values[best * run.stride], values[place[p] * run.stride], largest))
+          best = place[p];
+    }
+  });
+  return best;
+}
+
+// `values`, unless null, takes the elements themselves.
+void find_positions(const Tensor& x, const ReduceLayout& layout, bool largest, int64_t* positions,
+                    std::byte* values) {
+  const IndexKernel& kernel =
+      (largest ? index_kernels().largest : index_kernels().smallest)[static_cast<int>(x.dtype())];
   const int64_t size = itemsize(x.dtype());
   const std::byte* base = x.data<std::byte>();
   const AxisGroup single{1, 1};
@@ -39,10 +79,6 @@ void find_positions(const Tensor& x, const ReduceLayout& layout, const void* val
   const int outer_count = std::max(layout.kept_count - 1, 0);
   const AxisGroup inner = layout.kept_count ? layout.kept[outer_count] : single;
   const int64_t outer = layout.kept_elements() / std::max<int64_t>(inner.size, 1);
-  const int64_t width =
-      itemsize(reduce_kernels()
-                   .reduce[static_cast<int>(ReduceOp::max)][static_cast<int>(x.dtype())]
-                   .accumulator);
   const auto row = [&](int64_t o) {
     int64_t offset = 0, rest = o;
     for (int g = outer_count - 1; g >= 0; --g) {
@@ -52,12 +88,14 @@ void find_positions(const Tensor& x, const ReduceLayout& layout, const void* val
     return offset;
   };
   if (outer * inner.size == 1 && run.size > 2 * kTile) {
-    positions[0] = find_long(kernel, base, size, run, values);
+    positions[0] = find_long(kernel, x, run, largest);
+    if (values)
+      std::memcpy(values, base + positions[0] * run.stride * size, static_cast<size_t>(size));
     return;
   }
   const bool by_columns = inner.stride == 1 && inner.size > 1 && run.stride != 1;
   const int64_t grain = std::max<int64_t>(1, kTile / std::max<int64_t>(run.size, 1));
-  const int64_t step = by_columns ? std::max<int64_t>(grain, 64) : grain;
+  const int64_t step = by_columns ? std::max<int64_t>(grain, 256) : grain;
   const int64_t parts = (inner.size - 1) / step + 1;
   parallel_ranges(
       outer * parts, std::max<int64_t>(1, grain / inner.size), [&](int64_t first, int64_t last) {
@@ -66,12 +104,12 @@ void find_positions(const Tensor& x, const ReduceLayout& layout, const void* val
           const int64_t count = std::min(step, inner.size - begin);
           const std::byte* source = base + (row(o) + begin * inner.stride) * size;
           const int64_t out = o * inner.size + begin;
-          const std::byte* value = static_cast<const std::byte*>(values) + out * width;
+          std::byte* value = values ? values + out * size : nullptr;
           if (by_columns)
-            kernel.columns(source, {count, run.size, run.stride}, value, positions + out);
+            kernel.columns(source, {count, run.size, run.stride}, positions + out, value);
           else
-            kernel.rows(source, {count, inner.stride, run.size, run.stride}, value,
-                        positions + out);
+            kernel.rows(source, {count, inner.stride, run.size, run.stride}, positions + out,
+                        value);
         }
       });
 }
@@ -82,18 +120,8 @@ void index_cpu(TensorSpan outputs, TensorSpan inputs, const IndexAttributes& att
   const Tensor& positions = outputs[0];
   if (positions.elements() == 0) return;
   const ReduceLayout layout = reduce_layout(x.shape(), x.strides(), attributes.axes);
-  const ReduceKernel& kernel =
-      reduce_kernels().reduce[static_cast<int>(attributes.op)][static_cast<int>(x.dtype())];
-  Scratch scratch(positions.elements() * itemsize(kernel.accumulator));
-  reduce_into(attributes.op, x.dtype(), x.address(), layout, {.last = false}, scratch.data());
-  find_positions(x, layout, scratch.data(), positions.data<int64_t>());
-  if (outputs.size() == 1) return;
-  const Tensor& values = outputs[1];
-  const ReduceKernel& last =
-      reduce_kernels()
-          .reduce[static_cast<int>(attributes.op)][static_cast<int>(kernel.accumulator)];
-  last.rows(scratch.data(), {values.elements(), 1, 1, 1}, {.output = values.dtype()},
-            values.address());
+  find_positions(x, layout, attributes.op == ReduceOp::max, positions.data<int64_t>(),
+                 outputs.size() > 1 ? outputs[1].data<std::byte>() : nullptr);
 }
 const KernelSlot<IndexAttributes> index_slot("argmax", index_cpu);
 

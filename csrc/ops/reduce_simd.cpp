@@ -168,6 +168,7 @@ struct Logical {
   static constexpr ReduceOp next = op;
   static constexpr bool vectors = false;
   static constexpr Lane identity = kStart;
+  static constexpr Lane settled = !kStart;  // whatever follows
   template <class V>
   SAMARA_FUNCTION uint8_t map(V x, double) {
     return is_nonzero(x);
@@ -307,15 +308,46 @@ SAMARA_FUNCTION typename Op::Acc reduce_run(const T* x, int64_t n, double power)
         });
   } else {
     Lane lane = Op::identity;
-    for (int64_t i = 0; i < n; ++i) lane = Op::Combine::combine(lane, mapped<Op>(x + i, power));
+    int64_t i = 0;
+    if constexpr (requires { Op::settled; }) {
+      constexpr int64_t block = 256;
+      for (; i + block <= n; i += block) {
+        for (int64_t j = i; j < i + block; ++j)
+          lane = Op::Combine::combine(lane, mapped<Op>(x + j, power));
+        if (lane == Op::settled) return static_cast<Acc>(lane);
+      }
+    }
+    for (; i < n; ++i) lane = Op::Combine::combine(lane, mapped<Op>(x + i, power));
     return static_cast<Acc>(lane);
   }
+}
+
+// The kCount numbers at p, p + 2, p + 4, ...; nothing behind the last one is read.
+template <class L, int kCount, class T>
+SAMARA_FUNCTION Vector<L, kCount> load_every_other(const T* p) {
+  using V = Vector<T, kCount>;
+  using Index = typename SignedOf<sizeof(T)>::type;
+  Vector<Index, kCount> even;
+  for (int k = 0; k < kCount; ++k) even[k] = static_cast<Index>(k < kCount / 2 ? 2 * k : 2 * k + 1);
+  const V both = __builtin_shuffle(raw_vector<V>(p), raw_vector<V>(p + kCount - 1), even);
+  return __builtin_convertvector(both, Vector<L, kCount>);
 }
 
 // Spaced elements go through a buffer in blocks, so that vectors do the work.
 template <class Op, class T>
 typename Op::Acc reduce_spaced_run(const T* x, int64_t n, int64_t stride, double power) {
   using Acc = typename Op::Acc;
+  using Lane = typename Op::Lane;
+  if constexpr (Op::vectors && (__is_same(T, float) || __is_same(T, double))) {
+    if (stride == 2)
+      return reduce_lanes<typename Op::Combine, Lane, Acc>(
+          n, Op::identity, static_cast<Acc>(Op::identity), [&]<int kCount>(int64_t i) {
+            if constexpr (kCount == 1)
+              return Op::map(static_cast<Lane>(x[2 * i]), power);
+            else
+              return Op::map(load_every_other<Lane, kCount>(x + 2 * i), power);
+          });
+  }
   if constexpr (Op::vectors) {
     constexpr int64_t size = 1024;
     alignas(T) unsigned char memory[size * sizeof(T)];
@@ -329,7 +361,7 @@ typename Op::Acc reduce_spaced_run(const T* x, int64_t n, int64_t stride, double
     }
     return result;
   } else {
-    typename Op::Lane lane = Op::identity;
+    Lane lane = Op::identity;
     for (int64_t i = 0; i < n; ++i)
       lane = Op::Combine::combine(lane, mapped<Op>(x + i * stride, power));
     return static_cast<Acc>(lane);
@@ -383,10 +415,18 @@ SAMARA_FUNCTION void reduce_row_block(const T* x, int64_t rows, int64_t stride, 
   int64_t j = 0;
   if constexpr (Op::vectors) {
     constexpr int W = kLanes<typename Op::Lane>;
-    for (; j + 4 * W <= width; j += 4 * W)
-      reduce_row_strip<Op, 4, W>(x + j, rows, stride, power, lane + j);
-    for (; j + W <= width; j += W) reduce_row_strip<Op, 1, W>(x + j, rows, stride, power, lane + j);
-    for (; j < width; ++j) reduce_row_strip<Op, 1, 1>(x + j, rows, stride, power, lane + j);
+    // A few rows at a time are a few streams of memory; more pay only where lanes are flushed.
+    constexpr int64_t group = sizeof(typename Op::Acc) > sizeof(typename Op::Lane) ? kRowBlock : 8;
+    for (int64_t r = 0; r < rows; r += group) {
+      const int64_t some = rows - r < group ? rows - r : group;
+      const T* from = x + r * stride;
+      j = 0;
+      for (; j + 4 * W <= width; j += 4 * W)
+        reduce_row_strip<Op, 4, W>(from + j, some, stride, power, lane + j);
+      for (; j + W <= width; j += W)
+        reduce_row_strip<Op, 1, W>(from + j, some, stride, power, lane + j);
+      for (; j < width; ++j) reduce_row_strip<Op, 1, 1>(from + j, some, stride, power, lane + j);
+    }
   } else {
     using Combine = typename Op::Combine;
     for (int64_t r = 0; r < rows; ++r, x += stride)
@@ -422,50 +462,6 @@ void reduce_columns(const void* source, const ColumnsView& view, const Finish& f
         put<Op>(out, begin + j, static_cast<Acc>(lane[j]), finish);
     }
   }
-}
-
-// --- positions -----------------------------------------------------------------------------------
-
-template <class L>
-SAMARA_FUNCTION bool matches(L x, L value) {
-  if constexpr (kIsFloat<L>)
-    return (x == value) | ((x != x) & (value != value));
-  else
-    return x == value;
-}
-
-template <class T>
-SAMARA_FUNCTION int64_t find_in_run(const T* x, int64_t n, int64_t stride, Compute<T> value) {
-  int64_t i = 0;
-  if (stride == 1) {
-    constexpr int64_t step = 128;
-    for (; i + step <= n; i += step) {
-      uint8_t hit = 0;
-      for (int64_t j = 0; j < step; ++j)
-        hit |= static_cast<uint8_t>(matches(load(x + i + j), value));
-      if (hit) break;
-    }
-  }
-  for (; i < n; ++i)
-    if (matches(load(x + i * stride), value)) return i;
-  return -1;
-}
-template <class T>
-void find_rows(const void* source, const RowsView& view, const void* values, int64_t* position) {
-  const T* x = static_cast<const T*>(source);
-  const Compute<T>* value = static_cast<const Compute<T>*>(values);
-  for (int64_t r = 0; r < view.rows; ++r, x += view.row_stride)
-    position[r] = find_in_run(x, view.n, view.stride, value[r]);
-}
-template <class T>
-void find_columns(const void* source, const ColumnsView& view, const void* values,
-                  int64_t* position) {
-  const T* x = static_cast<const T*>(source);
-  const Compute<T>* value = static_cast<const Compute<T>*>(values);
-  for (int64_t j = 0; j < view.columns; ++j) position[j] = -1;
-  for (int64_t r = 0; r < view.n; ++r, x += view.row_stride)
-    for (int64_t j = 0; j < view.columns; ++j)
-      position[j] = (position[j] < 0) & matches(load(x + j), value[j]) ? r : position[j];
 }
 
 // --- variance ------------------------------------------------------------------------------------
@@ -512,7 +508,6 @@ constexpr void fill(ReduceKernels& table) {
   if constexpr (!kIsComplex<T>) {
     slot(ReduceOp::max) = kernel<Max<T>, T>();
     slot(ReduceOp::min) = kernel<Min<T>, T>();
-    table.find[index] = {find_rows<T>, find_columns<T>};
   }
   if constexpr (kIsFloat<T>) {
     slot(ReduceOp::sum_absolute) = kernel<SumAbsolute<T>, T>();

@@ -1,129 +1,197 @@
-// sort, argsort, topk, searchsorted.
+// sort, argsort, topk.
 //
 // Every element becomes an unsigned key of the same width whose order is the element's order, so
-// one radix sort serves all dtypes. NaN counts as larger than every number; -0 and +0 are equal.
+// one sort of words serves all dtypes: vectorised where the instruction set has one, else by radix.
+// NaN counts as larger than every number; -0 and +0 are equal.
+#include "ops/sort.h"
+
 #include <algorithm>
 #include <bit>
 #include <type_traits>
 
 #include "core/kernel.h"
 #include "core/operation.h"
+#include "cpu/isa.h"
 #include "cpu/threads.h"
 #include "ops/basic.h"
 #include "ops/elements.h"
 #include "ops/radix.h"
+#include "ops/sort_key.h"
 
 namespace samara {
 namespace {
 
 const NativeCall scatter_add_in_place("scatter_add", NativeCall::kInPlace);
-const NativeCall take_call("take");
 
-// --- keys
-// -----------------------------------------------------------------------------------------
-
-template <class Bits>
-Bits float_key(Bits bits, Bits infinity) {
-  constexpr Bits sign = Bits{1} << (sizeof(Bits) * 8 - 1);
-  const Bits magnitude = bits & static_cast<Bits>(~sign);
-  if (magnitude > infinity) return static_cast<Bits>(~Bits{0});
-  if (magnitude == 0) return sign;
-  return static_cast<Bits>(bits & sign ? ~bits : bits | sign);
+const SortTable& sort_table() {
+  static const SortTable& table = select_isa(baseline::sort_table, v3::sort_table, v4::sort_table);
+  return table;
 }
 
-template <class T>
-auto sort_key(T value) {
-  if constexpr (std::is_same_v<T, bool>) {
-    return static_cast<uint8_t>(value);
-  } else if constexpr (std::is_unsigned_v<T>) {
-    return value;
-  } else if constexpr (std::is_integral_v<T>) {
-    using Bits = std::make_unsigned_t<T>;
-    return static_cast<Bits>(static_cast<Bits>(value) ^ Bits{1} << (sizeof(T) * 8 - 1));
-  } else if constexpr (std::is_same_v<T, float>) {
-    return float_key<uint32_t>(std::bit_cast<uint32_t>(value), 0x7F800000u);
-  } else if constexpr (std::is_same_v<T, double>) {
-    return float_key<uint64_t>(std::bit_cast<uint64_t>(value), 0x7FF0000000000000u);
-  } else if constexpr (std::is_same_v<T, Float16>) {
-    return float_key<uint16_t>(value.bits, 0x7C00u);
-  } else {
-    return float_key<uint16_t>(value.bits, 0x7F80u);
-  }
-}
-
-// Calls visitor(TypeTag<T>{}) for the dtypes that have an order.
-template <class Visitor>
-void visit_ordered(DType dtype, Visitor&& visitor) {
-  visit_dtype(dtype, [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    if constexpr (!std::is_same_v<T, std::complex<float>> &&
-                  !std::is_same_v<T, std::complex<double>>)
-      visitor(tag);
-  });
-}
-
-void require_order(std::string_view place, const Tensor& x) {
-  if (!is_complex(x.dtype())) return;
-  fail(ErrorKind::dtype, place, ": dtype ", name(x.dtype()),
-       " has no order. Expected a real dtype. Fix: sort by x.abs() or by the real part.");
-}
-
-// A key and the place it came from, ordered by both. For keys up to 32 bits both fit in one word.
+// A key and the place it came from, ordered by both.
 struct Entry {
   uint64_t key, place;
   bool operator<(const Entry& other) const {
     return key != other.key ? key < other.key : place < other.place;
   }
 };
-inline uint64_t radix_key(const Entry& entry) { return entry.key; }
-inline uint64_t radix_key(uint64_t entry) { return entry; }
-inline int64_t place_of(const Entry& entry) { return static_cast<int64_t>(entry.place); }
-inline int64_t place_of(uint64_t entry) { return static_cast<int64_t>(entry & 0xFFFFFFFFu); }
 
-template <class T>
-struct Row {
-  using Key = decltype(sort_key(T{}));
-  static constexpr bool kPacked = sizeof(Key) <= 4;
-  using Item = std::conditional_t<kPacked, uint64_t, Entry>;
-  static constexpr int kFirstBit = kPacked ? 32 : 0;
+// From here on the threads' part in a radix sort outweighs the vectors.
+constexpr int64_t kLongRow = int64_t{1} << 20;
 
-  static Item item(T value, int64_t place, bool descending) {
-    Key key = sort_key(value);
-    if (descending) key = static_cast<Key>(~key);
-    if constexpr (kPacked)
-      return static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(place);
+bool use_radix(int64_t n) { return n >= kLongRow && thread_count() > 2 && !in_parallel_region(); }
+
+// Sorts by bits [first, first + bits), which tell all words apart or leave equal ones alike.
+// Returns where the result lies.
+template <class Word>
+Word* sort_words(Word* words, Word* scratch, int64_t n, int first, int bits) {
+  const auto vectors = [] {
+    if constexpr (sizeof(Word) == 4)
+      return sort_table().narrow;
     else
-      return {key, static_cast<uint64_t>(place)};
+      return sort_table().wide;
+  }();
+  if (vectors && !use_radix(n)) {
+    vectors(words, n);
+    return words;
   }
-  static void load(const T* x, int64_t n, bool descending, Item* items) {
-    for (int64_t i = 0; i < n; ++i) items[i] = item(x[i], i, descending);
+  if (n < kRadixMinimum) {
+    std::sort(words, words + n);
+    return words;
   }
-  // Returns where the sorted items lie.
-  static Item* sort(Item* items, Item* scratch, int64_t n) {
-    if (n < kRadixMinimum) {
-      std::sort(items, items + n);
-      return items;
-    }
-    return radix_sort(items, scratch, n, kFirstBit, static_cast<int>(sizeof(Key)) * 8,
-                      [](const Item& entry) { return radix_key(entry); });
-  }
-};
+  return radix_sort(words, scratch, n, first, bits, [](Word word) { return word; });
+}
 
-// Scratch for items of one row, on the stack when short.
-template <class Item>
-class Items {
- public:
-  explicit Items(int64_t count) {
-    if (count <= kFew) return;
-    large_ = empty({count * static_cast<int64_t>(sizeof(Item) / 8)}, DType::int64);
-    items_ = static_cast<Item*>(large_.address());
+int width_of(uint64_t value) { return static_cast<int>(std::bit_width(value)); }
+
+// Elements of the row that a key does not tell from their equals, put back in the row's order.
+template <class T>
+void restore_special(const T* x, int64_t n, T* sorted) {
+  const auto zero = sort_key(T{});
+  const auto nan = static_cast<decltype(zero)>(~decltype(zero){0});
+  int64_t next_zero = 0, next_nan = 0;
+  while (next_zero < n && sort_key(sorted[next_zero]) != zero) ++next_zero;
+  while (next_nan < n && sort_key(sorted[next_nan]) != nan) ++next_nan;
+  for (int64_t i = 0; i < n; ++i) {
+    const auto key = sort_key(x[i]);
+    if (key == zero) sorted[next_zero++] = x[i];
+    if (key == nan) sorted[next_nan++] = x[i];
   }
-  Item* data() { return items_; }
+}
+
+// Sorts rows of one length. Its words hold 8-byte numbers for at most four per element.
+template <class T>
+class RowSorter {
+ public:
+  RowSorter(int64_t n, bool descending)
+      : kernels_(sort_table().row[static_cast<int>(DTypeOf<T>::dtype)]),
+        n_(n),
+        descending_(descending) {
+    const int64_t words = kWide && !sort_table().pairs ? 4 * n : 2 * n;
+    if (words <= kFew) return;
+    large_ = empty({words}, DType::int64);
+    words_ = large_.data<uint64_t>();
+  }
+
+  void sort_values(const T* x, T* values) {
+    using Word = std::conditional_t<kWide, uint64_t, uint32_t>;
+    Word* words = reinterpret_cast<Word*>(words_);
+    const RowKernels<Word>& row = row_kernels<Word>();
+    const bool special = row.load(x, n_, descending_, words);
+    const Word* sorted = sort_words(words, words + n_, n_, 0, kernels_.key_bits);
+    row.store(sorted, n_, descending_, values);
+    if (special) restore_special(x, n_, values);
+  }
+
+  // The first `count` elements in order, and their places. `values` may be null.
+  void sort_places(const T* x, int64_t count, T* values, int64_t* places) {
+    const int place_bits = width_of(static_cast<uint64_t>(n_ - 1));
+    if constexpr (!kWide) {
+      if (kernels_.key_bits + place_bits <= 32)
+        return sort_packed<uint32_t>(x, count, {0, place_bits, descending_}, kernels_.key_bits,
+                                     values, places);
+      sort_packed<uint64_t>(x, count, {0, 32, descending_}, kernels_.key_bits, values, places);
+    } else {
+      const KeyRange range = kernels_.range(x, n_, descending_);
+      const int key_bits = width_of(range.high - range.low);
+      if (key_bits + place_bits <= 64)
+        return sort_packed<uint64_t>(x, count, {range.low, place_bits, descending_}, key_bits,
+                                     values, places);
+      if (sort_table().pairs && !use_radix(n_))
+        sort_pairs(x, count, values, places);
+      else
+        sort_entries(x, count, values, places);
+    }
+  }
 
  private:
-  static constexpr int64_t kFew = 128;
-  Item few_[kFew];
-  Item* items_ = few_;
+  static constexpr bool kWide = sizeof(T) == 8;
+
+  template <class Word>
+  const RowKernels<Word>& row_kernels() const {
+    if constexpr (sizeof(Word) == 4)
+      return kernels_.narrow;
+    else
+      return kernels_.wide;
+  }
+
+  template <class Word>
+  void sort_packed(const T* x, int64_t count, const WordLayout& layout, int key_bits, T* values,
+                   int64_t* places) {
+    Word* words = reinterpret_cast<Word*>(words_);
+    const RowKernels<Word>& row = row_kernels<Word>();
+    const bool special = row.load_places(x, n_, layout, words);
+    const Word* sorted = sort_words(words, words + n_, n_, layout.place_bits, key_bits);
+    row.store_places(sorted, count, layout, special ? nullptr : values, places);
+    if (special && values) take(x, count, values, places);
+  }
+
+  uint64_t key(T value) const {
+    const auto plain = sort_key(value);
+    return descending_ ? static_cast<decltype(plain)>(~plain) : plain;
+  }
+
+  void sort_pairs(const T* x, int64_t count, T* values, int64_t* places) {
+    uint64_t* keys = words_;
+    uint64_t* order = words_ + n_;
+    for (int64_t i = 0; i < n_; ++i) {
+      keys[i] = key(x[i]);
+      order[i] = static_cast<uint64_t>(i);
+    }
+    sort_table().pairs(keys, order, n_);
+    // Equal keys come in any order: theirs is the order of the places.
+    for (int64_t begin = 0; begin < count;) {
+      int64_t end = begin + 1;
+      while (end < n_ && keys[end] == keys[begin]) ++end;
+      if (end - begin > 1) sort_table().wide(order + begin, end - begin);
+      begin = end;
+    }
+    for (int64_t i = 0; i < count; ++i) places[i] = static_cast<int64_t>(order[i]);
+    if (values) take(x, count, values, places);
+  }
+
+  void sort_entries(const T* x, int64_t count, T* values, int64_t* places) {
+    Entry* entries = reinterpret_cast<Entry*>(words_);
+    for (int64_t i = 0; i < n_; ++i) entries[i] = {key(x[i]), static_cast<uint64_t>(i)};
+    if (n_ < kRadixMinimum)
+      std::sort(entries, entries + n_);
+    else
+      entries = radix_sort(entries, entries + n_, n_, 0, 64,
+                           [](const Entry& entry) { return entry.key; });
+    for (int64_t i = 0; i < count; ++i) places[i] = static_cast<int64_t>(entries[i].place);
+    if (values) take(x, count, values, places);
+  }
+
+  static void take(const T* x, int64_t count, T* values, const int64_t* places) {
+    for (int64_t i = 0; i < count; ++i) values[i] = x[places[i]];
+  }
+
+  const SortKernels& kernels_;
+  int64_t n_;
+  bool descending_;
+  static constexpr int64_t kFew = 256;
+  alignas(64) uint64_t few_[kFew];
+  uint64_t* words_ = few_;
   Tensor large_;
 };
 
@@ -142,18 +210,6 @@ void require_row_length(int64_t n) {
        " elements. Expected fewer than 2^32. Fix: sort in parts.");
 }
 
-template <class T>
-void sort_row(const T* x, int64_t n, bool descending, T* values, int64_t* indices) {
-  using Line = Row<T>;
-  Items<typename Line::Item> items(2 * n);
-  Line::load(x, n, descending, items.data());
-  const auto* sorted = Line::sort(items.data(), items.data() + n, n);
-  if (values)
-    for (int64_t i = 0; i < n; ++i) values[i] = x[place_of(sorted[i])];
-  if (indices)
-    for (int64_t i = 0; i < n; ++i) indices[i] = place_of(sorted[i]);
-}
-
 // Rows along the last axis; everything contiguous.
 void sort_kernel(TensorSpan outputs, TensorSpan inputs, const SortAttributes& attributes) {
   const Tensor& x = inputs[0];
@@ -164,12 +220,18 @@ void sort_kernel(TensorSpan outputs, TensorSpan inputs, const SortAttributes& at
     using T = typename decltype(tag)::type;
     T* values = attributes.values ? outputs[0].data<T>() : nullptr;
     int64_t* indices = attributes.indices ? outputs[outputs.size() - 1].data<int64_t>() : nullptr;
-    parallel_ranges(
-        x.elements() / n, std::max<int64_t>(4096 / n, 1), [&](int64_t begin, int64_t end) {
-          for (int64_t row = begin; row < end; ++row)
-            sort_row<T>(x.data<T>() + row * n, n, attributes.descending,
-                        values ? values + row * n : nullptr, indices ? indices + row * n : nullptr);
-        });
+    parallel_ranges(x.elements() / n, std::max<int64_t>(4096 / n, 1),
+                    [&](int64_t begin, int64_t end) {
+                      RowSorter<T> sorter(n, attributes.descending);
+                      for (int64_t row = begin; row < end; ++row) {
+                        const T* source = x.data<T>() + row * n;
+                        T* sorted = values ? values + row * n : nullptr;
+                        if (indices)
+                          sorter.sort_places(source, n, sorted, indices + row * n);
+                        else
+                          sorter.sort_values(source, sorted);
+                      }
+                    });
   });
 }
 
@@ -251,6 +313,47 @@ const Register argsort_registered({.name = "argsort", .forward = argsort_forward
 // --- topk
 // -----------------------------------------------------------------------------------------
 
+// A key with its place, as topk holds its candidates.
+template <class T>
+struct Candidate {
+  using Key = decltype(sort_key(T{}));
+  static constexpr bool kPacked = sizeof(Key) <= 4;
+  using Item = std::conditional_t<kPacked, uint64_t, Entry>;
+
+  static Item item(T value, int64_t place, bool descending) {
+    Key key = sort_key(value);
+    if (descending) key = static_cast<Key>(~key);
+    if constexpr (kPacked)
+      return static_cast<uint64_t>(key) << 32 | static_cast<uint64_t>(place);
+    else
+      return {key, static_cast<uint64_t>(place)};
+  }
+  static int64_t place(const Item& item) {
+    if constexpr (kPacked)
+      return static_cast<int64_t>(item & 0xFFFFFFFFu);
+    else
+      return static_cast<int64_t>(item.place);
+  }
+};
+
+// Scratch for items of one row, on the stack when short.
+template <class Item>
+class Items {
+ public:
+  explicit Items(int64_t count) {
+    if (count <= kFew) return;
+    large_ = empty({count * static_cast<int64_t>(sizeof(Item) / 8)}, DType::int64);
+    items_ = static_cast<Item*>(large_.address());
+  }
+  Item* data() { return items_; }
+
+ private:
+  static constexpr int64_t kFew = 128;
+  Item few_[kFew];
+  Item* items_ = few_;
+  Tensor large_;
+};
+
 struct TopkAttributes {
   int64_t k;
   bool largest, sorted;
@@ -283,8 +386,9 @@ bool any_before(const T* x, T limit, bool largest) {
 // Leaves the k first items in order, themselves unordered, among those at the start of a buffer of
 // candidate_room(k), and returns how many it holds.
 template <class T>
-int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<T>::Item* buffer) {
-  using Line = Row<T>;
+int64_t select_few(const T* x, int64_t n, int64_t k, bool largest,
+                   typename Candidate<T>::Item* buffer) {
+  using Line = Candidate<T>;
   using Key = typename Line::Key;
   const int64_t capacity = candidate_room(k);
   const Key flip = largest ? static_cast<Key>(~Key{0}) : Key{0};
@@ -298,7 +402,7 @@ int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<
     std::nth_element(buffer, buffer + k - 1, buffer + held);
     held = k;
     // From here on only a smaller key gets in: an equal one comes later than those held.
-    const T limit = x[place_of(buffer[k - 1])];
+    const T limit = x[Line::place(buffer[k - 1])];
     const Key limit_key = static_cast<Key>(sort_key(limit) ^ flip);
     ++i;
     for (bool full = false; i < n && !full;) {
@@ -315,22 +419,24 @@ int64_t select_few(const T* x, int64_t n, int64_t k, bool largest, typename Row<
   return held;
 }
 
+// Where sorting a whole row by vectors takes less time than looking for its first elements.
+constexpr int64_t kSortWhole = 1024;
+
+bool sorts_whole_row(int64_t n, int64_t k) {
+  return k > n / 8 || (n <= kSortWhole && sort_table().wide);
+}
+
 template <class T>
 void topk_row(const T* x, int64_t n, const TopkAttributes& attributes, T* values,
               int64_t* indices) {
-  using Line = Row<T>;
+  using Line = Candidate<T>;
   const int64_t k = attributes.k;
-  const bool few = k <= n / 8;
-  Items<typename Line::Item> items(few ? candidate_room(k) : n);
-  int64_t held = n;
-  if (few)
-    held = select_few<T>(x, n, k, attributes.largest, items.data());
-  else
-    Line::load(x, n, attributes.largest, items.data());
+  Items<typename Line::Item> items(candidate_room(k));
+  const int64_t held = select_few<T>(x, n, k, attributes.largest, items.data());
   if (held > k) std::nth_element(items.data(), items.data() + k - 1, items.data() + held);
   if (attributes.sorted) std::sort(items.data(), items.data() + k);
   for (int64_t i = 0; i < k; ++i) {
-    const int64_t place = place_of(items.data()[i]);
+    const int64_t place = Line::place(items.data()[i]);
     values[i] = x[place];
     indices[i] = place;
   }
@@ -346,9 +452,17 @@ void topk_kernel(TensorSpan outputs, TensorSpan inputs, const TopkAttributes& at
     using T = typename decltype(tag)::type;
     parallel_ranges(
         x.elements() / n, std::max<int64_t>(8192 / n, 1), [&](int64_t begin, int64_t end) {
+          const T* source = x.data<T>();
+          T* values = outputs[0].data<T>();
+          int64_t* places = outputs[1].data<int64_t>();
+          if (sorts_whole_row(n, k)) {
+            RowSorter<T> sorter(n, attributes.largest);
+            for (int64_t row = begin; row < end; ++row)
+              sorter.sort_places(source + row * n, k, values + row * k, places + row * k);
+            return;
+          }
           for (int64_t row = begin; row < end; ++row)
-            topk_row<T>(x.data<T>() + row * n, n, attributes, outputs[0].data<T>() + row * k,
-                        outputs[1].data<int64_t>() + row * k);
+            topk_row<T>(source + row * n, n, attributes, values + row * k, places + row * k);
         });
   });
 }
@@ -389,93 +503,6 @@ void topk_backward(BackwardCall& call) {
 
 const Register topk_registered(
     {.name = "topk", .forward = topk_forward, .backward = topk_backward, .backward_records = true});
-
-// --- searchsorted
-// ---------------------------------------------------------------------------------
-
-struct SearchAttributes {
-  bool right;
-  int64_t length;  // of a sorted row
-  int64_t values;  // to look up in each row; all when there is one row
-};
-
-// The first place whose element is not less than (right: is greater than) the value.
-template <class T>
-int64_t insertion_place(const T* row, int64_t n, T value, bool right) {
-  const auto key = sort_key(value);
-  int64_t begin = 0;
-  for (int64_t length = n; length > 0;) {
-    const int64_t half = length / 2;
-    const auto middle = sort_key(row[begin + half]);
-    if (right ? middle <= key : middle < key) {
-      begin += half + 1;
-      length -= half + 1;
-    } else {
-      length = half;
-    }
-  }
-  return begin;
-}
-
-void search_kernel(TensorSpan outputs, TensorSpan inputs, const SearchAttributes& attributes) {
-  const int64_t count = outputs[0].elements();
-  int64_t* places = outputs[0].data<int64_t>();
-  visit_ordered(inputs[0].dtype(), [&](auto tag) {
-    using T = typename decltype(tag)::type;
-    const T* rows = inputs[0].data<T>();
-    const T* values = inputs[1].data<T>();
-    parallel_ranges(count, 2048, [&](int64_t begin, int64_t end) {
-      for (int64_t i = begin; i < end; ++i) {
-        const T* row = rows + i / attributes.values * attributes.length;
-        places[i] = insertion_place(row, attributes.length, values[i], attributes.right);
-      }
-    });
-  });
-}
-
-const KernelSlot<SearchAttributes> search_slot("searchsorted", search_kernel);
-
-bool search_right(const Call& call, int position) {
-  const std::string& side = call[position].text();
-  if (side == "left" || side == "right") return side == "right";
-  fail(ErrorKind::argument, call.name(), ": side is '", side,
-       "'. Expected 'left' or 'right'. Fix: pass one of them.");
-}
-
-void require_same_rows(std::string_view place, const Tensor& rows, const Tensor& values) {
-  bool fits = rows.rank() >= 1;
-  if (rows.rank() > 1) {
-    fits = rows.rank() == values.rank();
-    for (int i = 0; fits && i + 1 < rows.rank(); ++i) fits = rows.size(i) == values.size(i);
-  }
-  if (!fits)
-    fail(
-        ErrorKind::shape, place, ": sorted values of shape ", rows.shape(), " and values of shape ",
-        values.shape(),
-        " to look up. Expected one sorted row, or as many rows as the values have. Fix: reshape or "
-        "expand one of them.");
-}
-
-// (x1, x2, side, sorter) -> int64 places of x2's values in x1's rows.
-void searchsorted_forward(Call& call) {
-  const GradMode off(false);  // places have no gradient
-  const DType dtype = result_dtype(call.values.subspan(0, 2), call.name());
-  Tensor rows = call.tensor(0);
-  const Tensor values =
-      contiguous(call[1].is_number() ? scalar_tensor(call[1], dtype, rows.device())
-                                     : cast(call.tensor(1), dtype));
-  if (call.has(3)) rows = take_call(rows, call.tensor(3), int64_t{0});
-  rows = contiguous(cast(rows, dtype));
-  require_order(call.name(), rows);
-  require_same_rows(call.name(), rows, values);
-  const int64_t per_row = rows.rank() == 1 ? values.elements() : values.size(values.rank() - 1);
-  Tensor places = empty(values.shape(), DType::int64, rows.device());
-  search_slot(places, {rows, values},
-              {search_right(call, 2), rows.size(rows.rank() - 1), std::max<int64_t>(per_row, 1)});
-  call.output(std::move(places));
-}
-
-const Register searchsorted_registered({.name = "searchsorted", .forward = searchsorted_forward});
 
 }  // namespace
 }  // namespace samara

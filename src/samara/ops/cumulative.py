@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from samara.dtypes import ALL, FLOAT, INTEGER, get_default_dtype
+from samara.dtypes import ALL, BOOL, FLOAT, INTEGER, get_default_dtype
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.creation import ones, zeros
 from samara.ops.join import concat
 from samara.ops.manipulation import _axis
-from samara.ops.record import NUMERIC, ErrorSample, Sample, composite
+from samara.ops.record import NUMERIC, ErrorSample, Sample, composite, operation
 from samara.ops.reduction import cumsum
 from samara.ops.selection import where
 from samara.ops.sorting import kthvalue
@@ -102,14 +102,60 @@ def cumulative_sum(
     return _initial(place, x, y if dtype is None else y.to(dtype), zeros, include_initial)
 
 
-def _product_scan(x: Tensor, place: int) -> Tensor:
-    """Doubling steps: y[i] is the product of the last 1, 2, 4, ... elements up to i."""
-    step = 1
-    while step < x.shape[place]:
-        joined = x[_slice(place, step, None)] * x[_slice(place, None, -step)]
-        x = concat([x[_slice(place, None, step)], joined], place)
+def _products_before(x: Tensor, place: int) -> Tensor:
+    """The product of what stands before each element, 1 for the first."""
+    first = ones((*x.shape[:place], 1, *x.shape[place + 1 :]), dtype=x.dtype, device=x.device)
+    return cumprod(concat([first, x[_slice(place, None, -1)]], place), place)  # type: ignore[no-any-return]
+
+
+def _cumprod_grad(g: Tensor, x: Tensor, y: Tensor, *, axis: int, dtype: Any) -> Tensor:
+    """P[k] S[k] with S[k] = g[k] + x[k + 1] S[k + 1], in doubling steps over ever longer spans."""
+    if x.numel() == 0:
+        return g
+    place = _axis("cumprod", axis, x.ndim)
+    n = x.shape[place]
+    x = x.to(g.dtype).conj()
+    links, sums, step = x[_slice(place, 1, None)], g, 1
+    while step < n:
+        head = sums[_slice(place, None, -step)] + links * sums[_slice(place, step, None)]
+        sums = concat([head, sums[_slice(place, n - step, None)]], place)
+        if 2 * step < n:
+            links = links[_slice(place, None, n - 2 * step)] * links[_slice(place, step, None)]
         step *= 2
-    return x
+    return _products_before(x, place) * sums
+
+
+cumprod = operation(
+    "cumprod(x, axis: int, *, dtype: dtype? = None)",
+    doc="""Running products along `axis`, y[i] = x[0] x[1] ... x[i]. x: [*S] -> [*S].
+
+    float16, bfloat16 and float32 are multiplied in double precision and rounded once; small
+    integers as 64-bit ones.
+
+    Raises IndexOutOfRangeError for an axis that does not exist, DTypeError for dtype=bool.
+    Source: PyTorch, `torch.cumprod`.
+
+    >>> samara.cumprod(samara.tensor([1, 2, 3]), dim=0).tolist()
+    [1, 2, 6]
+    """,
+    ref=lambda x, axis, dtype=None: np.cumprod(x, axis),
+    grad=_cumprod_grad,
+    dtypes=ALL,
+    condition="max",
+    ulp=2,
+    samples=lambda rng: [
+        Sample(rng.normal(size=(2, 5)), 1),
+        Sample(rng.normal(size=(5, 2)), 0),
+        Sample(rng.uniform(0.5, 1.5, size=(9, 7)), -1),
+        Sample(np.array([2.0, 0.0, 3.0, 0.0, 1.0]), 0),
+        Sample(rng.uniform(0.9, 1.1, size=(3, 2, 4)), 1),
+        Sample(np.ones((0, 3)), axis=-1),
+    ],
+    errors=lambda: [
+        ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2),
+        ErrorSample(DTypeError, "dtype is bool", np.ones(3), 0, dtype=BOOL[0]),
+    ],
+)
 
 
 @composite(
@@ -137,29 +183,8 @@ def cumulative_prod(
     x: Tensor, *, axis: int | None = None, dtype: Any = None, include_initial: bool = False
 ) -> Tensor:
     place = _only_axis("cumulative_prod", x, axis)
-    wide = dtype or x[_slice(place, None, 0)].sum().dtype  # sums widen small integers
-    y = _product_scan(x.to(wide), place)
+    y = cumprod(x, place, dtype=dtype)
     return _initial(place, x, y, ones, include_initial)
-
-
-@composite(
-    "cumprod(x, axis: int, *, dtype: dtype? = None)",
-    doc="""Running products along `axis`; see `cumulative_prod`. x: [*S] -> [*S].
-
-    Raises IndexOutOfRangeError for an axis that does not exist. Source: PyTorch, `torch.cumprod`.
-
-    >>> samara.cumprod(samara.tensor([1, 2, 3]), dim=0).tolist()
-    [1, 2, 6]
-    """,
-    ref=lambda x, axis, dtype=None: np.cumprod(x, axis),
-    dtypes=ALL,
-    condition="max",
-    ulp=16,
-    samples=lambda rng: [Sample(rng.normal(size=(2, 5)), 1), Sample(np.ones((0, 3)), axis=-1)],
-    errors=lambda: [ErrorSample(IndexError, "axis 2 is out of range", np.ones((2, 3)), 2)],
-)
-def cumprod(x: Tensor, axis: int, *, dtype: Any = None) -> Tensor:
-    return cumulative_prod(x, axis=axis, dtype=dtype)
 
 
 @composite(

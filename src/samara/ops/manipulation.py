@@ -634,6 +634,13 @@ def _repeat_counts(repeats: Any, length: int) -> list[int]:
     return counts
 
 
+def _common_count(repeats: Any) -> int | None:
+    """The one number of repetitions, where a single one is given and is valid."""
+    if isinstance(repeats, (tuple, list)) and len(repeats) == 1:
+        repeats = repeats[0]
+    return repeats if isinstance(repeats, int) and repeats >= 0 else None
+
+
 def _repeat_ref(x: Any, repeats: Any, axis: Any = None) -> Any:
     return np.repeat(x, repeats, axis)
 
@@ -682,9 +689,11 @@ def repeat_interleave(x: Tensor, repeats: Any, axis: int | None = None) -> Tenso
         return repeat_interleave(ravel(x), repeats, 0)
     place = _axis("repeat", axis, x.ndim)
     length = x.shape[place]
-    counts = _repeat_counts(repeats, length)
-    if len(set(counts)) <= 1:
+    count = _common_count(repeats)
+    counts = [] if count is not None else _repeat_counts(repeats, length)
+    if count is None and len(set(counts)) <= 1:
         count = counts[0] if counts else 1
+    if count is not None:
         spread = (*x.shape[: place + 1], count, *x.shape[place + 1 :])
         merged = (*x.shape[:place], length * count, *x.shape[place + 1 :])
         return reshape(broadcast_to(expand_dims(x, place + 1), spread), merged, copy=True)

@@ -235,15 +235,17 @@ def _searchsorted_ref(x1: Any, x2: Any, side: Any = "left", sorter: Any = None) 
 
 
 def _searchsorted_samples(rng: np.random.Generator) -> list[Sample]:
-    grid = np.sort(rng.normal(size=9))
+    grid = np.sort(rng.uniform(0.0, 9.0, size=9))  # in order as unsigned integers too
     mixed = rng.permutation(grid)
     return [
-        Sample(grid, rng.normal(size=5)),
-        Sample(grid, rng.normal(size=(2, 3)), side="right"),
+        Sample(grid, rng.uniform(0.0, 9.0, size=5)),
+        Sample(grid, rng.uniform(0.0, 9.0, size=(2, 3)), side="right"),
         Sample(grid, grid.copy(), side="left"),
         Sample(grid, grid.copy(), side="right"),
-        Sample(np.sort(rng.normal(size=(2, 6)), axis=1), rng.normal(size=(2, 3))),
-        Sample(mixed, rng.normal(size=4), sorter=np.argsort(mixed)),
+        Sample(
+            np.sort(rng.uniform(0.0, 9.0, size=(2, 6)), axis=1), rng.uniform(0.0, 9.0, size=(2, 3))
+        ),
+        Sample(mixed, rng.uniform(0.0, 9.0, size=4), sorter=np.argsort(mixed)),
         Sample(np.zeros(0), rng.normal(size=4)),
         Sample(grid, np.zeros(0)),
         Sample(grid, np.array(0.25)),

@@ -1,0 +1,25 @@
+// Copies between elements of one size that do not both lie side by side: the kernels.
+#pragma once
+
+#include <cstdint>
+
+namespace samara {
+
+// n elements; strides in bytes.
+using MoveLoop = void (*)(char* target, int64_t target_stride, const char* source,
+                          int64_t source_stride, int64_t n);
+
+struct MoveKernels {
+  MoveLoop move[5];  // for elements of 1, 2, 4, 8 and 16 bytes
+};
+namespace baseline {
+extern const MoveKernels move_kernels;
+}
+namespace v3 {
+extern const MoveKernels move_kernels;
+}
+namespace v4 {
+extern const MoveKernels move_kernels;
+}
+
+}  // namespace samara
