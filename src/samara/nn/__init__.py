@@ -22,6 +22,7 @@ from samara.nn.activation import (
     Softsign,
     Tanh,
 )
+from samara.nn.adaptive_softmax import AdaptiveLogSoftmaxWithLoss
 from samara.nn.attention import MultiheadAttention
 from samara.nn.batch_norm import (
     BatchNorm1d,
@@ -201,6 +202,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",

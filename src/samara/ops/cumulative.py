@@ -105,7 +105,7 @@ def cumulative_sum(
 def _products_before(x: Tensor, place: int) -> Tensor:
     """The product of what stands before each element, 1 for the first."""
     first = ones((*x.shape[:place], 1, *x.shape[place + 1 :]), dtype=x.dtype, device=x.device)
-    return cumprod(concat([first, x[_slice(place, None, -1)]], place), place)  # type: ignore[no-any-return]
+    return cumprod(concat([first, x[_slice(place, None, -1)]], place), place)
 
 
 def _cumprod_grad(g: Tensor, x: Tensor, y: Tensor, *, axis: int, dtype: Any) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, TypeVar
 
 import samara
 from samara.autograd import no_grad
-from samara.errors import ShapeError
+from samara.errors import ArgumentError, ShapeError
+from samara.nn.module import Module
 from samara.nn.utils import parametrizations, parametrize, rnn
 from samara.nn.utils.fusion import (
     fuse_conv_bn_eval,
@@ -37,10 +39,35 @@ __all__ = [
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",
+    "skip_init",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
 ]
+
+M = TypeVar("M", bound=Module)
+
+
+def skip_init(module_cls: type[M], *args: Any, **kwargs: Any) -> M:
+    """A module whose parameters and buffers are there, but hold whatever was in memory.
+
+    For models whose weights are loaded next: nothing is drawn. Raises ArgumentError for what is no
+    class of modules. Source: PyTorch, `torch.nn.utils.skip_init`.
+
+    >>> from samara import nn
+    >>> skip_init(nn.Linear, 3, 2).weight.shape
+    (2, 3)
+    """
+    if not isinstance(module_cls, type) or not issubclass(module_cls, Module):
+        raise ArgumentError(
+            f"skip_init: received {module_cls!r}. Expected a class of modules and its arguments. "
+            "Fix: skip_init(nn.Linear, 3, 2)."
+        )
+    made = module_cls(*args, **kwargs)
+    for module in made.modules():
+        for parameter in (module.__dict__.get("_pending") or {}).values():
+            parameter._initializer = parameter._preview = None
+    return made
 
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:

@@ -9,10 +9,11 @@ from samara.autograd import no_grad
 from samara.errors import ArgumentError, IndexOutOfRangeError
 from samara.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from samara.nn.module import Module
+from samara.nn.utils.orthogonal import orthogonal
 from samara.nn.utils.parametrize import register_parametrization
 from samara.tensor import Tensor
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 def norm_except(v: Tensor, dim: int) -> Tensor:
