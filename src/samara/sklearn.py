@@ -25,10 +25,12 @@ from samara.errors import ArgumentError, DataError, MissingLibraryError
 from samara.lookup import choose
 from samara.optim import Optimizer
 from samara.train import History, fit
+from samara.train.optimizers import make_optimizer
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_class_weight
     from sklearn.utils.multiclass import check_classification_targets
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError as _error:
@@ -118,7 +120,11 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         """True once a network is there."""
         return hasattr(self, "network_")
 
-    def _read(self, X: Any, y: Any) -> tuple[Array, Array]:
+    def __getstate__(self) -> Any:
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_optimizer"}
+
+    def _read(self, X: Any, y: Any, reset: bool = True) -> tuple[Array, Array]:
         # A network of the user's may take images: rows of any shape.
         read: tuple[Array, Array] = validate_data(
             self,
@@ -127,18 +133,32 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             dtype=[np.float64, np.float32],
             allow_nd=self.network is not None,
             multi_output=True,
+            reset=reset,
         )
         return read
 
     def _train(
-        self, X: Array, y: Array, weights: Array | None, n_outputs: int, classes: bool
+        self,
+        X: Array,
+        y: Array,
+        weights: Array | None,
+        n_outputs: int,
+        classes: bool,
+        partial: bool = False,
     ) -> None:
-        """Fit the network to X [n, ...] and y: class codes [n] or standardised values [n, k]."""
+        """Fit the network to X [n, ...] and y: class codes [n] or standardised values [n, k].
+
+        `partial`: one more pass, over all rows, from where network and optimizer stand.
+        """
         rng = check_random_state(self.random_state)
         first, second = (int(seed) for seed in rng.randint(2**31 - 1, size=2))
-        train, held_out = self._split(y, second, classes)
+        train, held_out = self._split(y, second, classes, 0.0 if partial else self.validation)
         share = None if weights is None else weights[train]
-        network = self._make_network(X.dtype, n_outputs, first)
+        go_on = partial or self.warm_start
+        network = self._make_network(X.dtype, n_outputs, first, go_on)
+        optimizer = self._make_optimizer(network)
+        if partial:
+            optimizer = self._kept_optimizer(network, optimizer)
         real = np.float64 if _dtype_of(network) == samara.float64 else np.float32
         loss: Any = "cross_entropy" if classes else "mse"
         target = y
@@ -147,7 +167,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
             mean = float(weights[train].mean())
             target = np.column_stack([y, weights / (mean or 1.0)]).astype(real)
             loss = weighted_cross_entropy if classes else weighted_mse
-        center, scale = self._statistics(X[train], share)
+        center, scale = self._statistics(X[train], share, go_on)
         inputs = ((X - center) / scale).astype(real)
         target = target if classes and weights is None else target.astype(real)
         state = samara.random.get_state()
@@ -156,15 +176,15 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
                 network,
                 inputs[train],
                 target[train],
-                epochs=self.epochs,
+                epochs=1 if partial else self.epochs,
                 batch_size=self.batch_size,
-                lr=self.lr,
-                optimizer=self._make_optimizer(network),
+                lr=None if partial else self.lr,
+                optimizer=optimizer,
                 loss=loss,
                 validation=(inputs[held_out], target[held_out]) if len(held_out) else None,
                 seed=second,
-                early_stopping=self.early_stopping,
-                schedule=self.schedule,
+                early_stopping=None if partial else self.early_stopping,
+                schedule=None if partial else self.schedule,
                 clip_norm=self.clip_norm,
                 verbose=self.verbose,
                 device=self.device,
@@ -174,28 +194,37 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         self.network_ = network
         self.center_, self.scale_ = center, scale
         self.history_: History = history
-        self.n_iter_ = history.epochs
+        self.n_iter_ = history.epochs + (getattr(self, "n_iter_", 0) if partial else 0)
 
-    def _split(self, y: Array, seed: int, classes: bool) -> tuple[Array, Array]:
+    def _kept_optimizer(self, network: nn.Module, choice: Any) -> Optimizer:
+        """The optimizer of the passes before, or a new one where the network is another."""
+        kept = getattr(self, "_optimizer", None)
+        if kept is None or kept[0] is not network:
+            parameters = dict(network.named_parameters())
+            kept = self._optimizer = (network, make_optimizer(choice, parameters, self.lr))
+        found: Optimizer = kept[1]
+        return found
+
+    def _split(self, y: Array, seed: int, classes: bool, validation: float) -> tuple[Array, Array]:
         """Rows to train on and rows held out, in the classes' shares."""
-        if not self.validation:
+        if not validation:
             return np.arange(len(y)), np.arange(0)
         if classes:
-            return split_rows(len(y), self.validation, seed, "stratified", y)
-        return split_rows(len(y), self.validation, seed)
+            return split_rows(len(y), validation, seed, "stratified", y)
+        return split_rows(len(y), validation, seed)
 
-    def _statistics(self, X: Array, weights: Array | None) -> tuple[Array, Array]:
+    def _statistics(self, X: Array, weights: Array | None, go_on: bool) -> tuple[Array, Array]:
         """Mean and standard deviation of each column; (0, 1) where there is nothing to do."""
         if not self.standardize:
             return np.zeros(X.shape[1:]), np.ones(X.shape[1:])
         kept = getattr(self, "center_", None)
-        if self.warm_start and kept is not None and kept.shape == X.shape[1:]:
+        if go_on and kept is not None and kept.shape == X.shape[1:]:
             return kept, self.scale_
         return _mean_and_deviation(X, weights)
 
-    def _make_network(self, dtype: Any, n_outputs: int, seed: int) -> nn.Module:
+    def _make_network(self, dtype: Any, n_outputs: int, seed: int, go_on: bool) -> nn.Module:
         present = getattr(self, "network_", None)
-        if self.warm_start and present is not None:
+        if go_on and present is not None:
             found: nn.Module = present
             return found
         if self.dtype != "auto":
@@ -270,7 +299,8 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
     `early_stopping` the epochs without a better loss after which training stops and the best
     parameters return. `standardize` subtracts the training mean m and divides by the standard
     deviation s. `dtype` is "float32", "float64" or "auto": that of X. With `warm_start` another
-    `fit` goes on from the present parameters.
+    `fit` goes on from the present parameters. `class_weight` counts the rows of each class by a
+    dict's number, or with "balanced" so that all classes count alike.
 
     X: [n, n_features]; y: [n] numbers or names of classes. Fitted: `classes_`, `network_`,
     `history_`, `loss_curve_`, `validation_curve_`, `n_iter_`, `n_features_in_`, `center_`,
@@ -282,11 +312,57 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
     ['no', 'yes', 'yes', 'no']
     """
 
+    def __init__(
+        self,
+        network: Callable[[int, int], nn.Module] | None = None,
+        *,
+        hidden: Sequence[int] = (64,),
+        activation: str | Callable[[], nn.Module] = "relu",
+        dropout: float = 0.0,
+        epochs: int = 100,
+        batch_size: int = 32,
+        lr: float | None = None,
+        optimizer: Any = "adamw",
+        schedule: Any = None,
+        clip_norm: float | None = None,
+        validation: float = 0.0,
+        early_stopping: int | None = None,
+        standardize: bool = True,
+        class_weight: Any = None,
+        dtype: str = "auto",
+        warm_start: bool = False,
+        random_state: Any = None,
+        device: Any = "auto",
+        verbose: int = 0,
+    ) -> None:
+        super().__init__(
+            network,
+            hidden=hidden,
+            activation=activation,
+            dropout=dropout,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=lr,
+            optimizer=optimizer,
+            schedule=schedule,
+            clip_norm=clip_norm,
+            validation=validation,
+            early_stopping=early_stopping,
+            standardize=standardize,
+            dtype=dtype,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Classifier:
         """Train on X [n, n_features] and the classes y [n], each row as often as its weight."""
         X, y = self._read(X, y)
         check_classification_targets(y)
         classes, codes = np.unique(column_or_1d(y, warn=True), return_inverse=True)
+        sample_weight = self._with_class_weight(sample_weight, classes, codes)
         rows, weights = _weights(sample_weight, len(X), "Classifier")
         if len(np.unique(codes[rows])) < 2:
             raise DataError(
@@ -302,6 +378,59 @@ class Classifier(ClassifierMixin, _Estimator):  # type: ignore[misc]  # as above
         self.classes_ = classes
         self._train(X[rows], codes[rows].astype(np.int64), weights, len(classes), True)
         return self
+
+    def partial_fit(
+        self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None
+    ) -> Classifier:
+        """One pass over some rows, from where the network stands; for data that come in parts.
+
+        The first call needs all `classes`; its rows decide what `standardize` subtracts and divides
+        by. `validation`, `schedule` and `early_stopping` are those of `fit` alone.
+        """
+        first = not hasattr(self, "network_")
+        if first and classes is None:
+            raise DataError(
+                "Classifier.partial_fit: the first call names no classes. Expected all that will "
+                "come. Fix: partial_fit(X, y, classes=np.unique(all_y))."
+            )
+        X, y = self._read(X, y, reset=first)
+        check_classification_targets(y)
+        y = column_or_1d(y, warn=True)
+        known = np.unique(classes) if first else self.classes_
+        if classes is not None and not np.array_equal(np.unique(classes), known):
+            raise DataError(
+                f"Classifier.partial_fit: classes are {np.unique(classes).tolist()}, and the "
+                f"network knows {known.tolist()}. Expected the same in every call. "
+                "Fix: leave them out after the first."
+            )
+        strange = np.setdiff1d(y, known)
+        if strange.size:
+            raise DataError(
+                f"Classifier.partial_fit: y holds {strange.tolist()}. Expected some of "
+                f"{known.tolist()}. Fix: name all classes in the first call."
+            )
+        if first:
+            self.classes_ = known
+        codes = np.searchsorted(known, y)
+        if isinstance(self.class_weight, str):
+            raise ArgumentError(
+                f"Classifier.partial_fit: class_weight is {self.class_weight!r}, which asks for "
+                "all rows. Expected a dict or None. Fix: class_weight=dict(zip(classes, "
+                'compute_class_weight("balanced", classes=classes, y=all_y))).'
+            )
+        sample_weight = self._with_class_weight(sample_weight, known, codes)
+        rows, weights = _weights(sample_weight, len(X), "Classifier")
+        if weights is None and len(np.unique(codes)) == 1:
+            weights = np.ones(len(rows))  # plain class codes of one class would be refused
+        self._train(X[rows], codes[rows].astype(np.int64), weights, len(known), True, partial=True)
+        return self
+
+    def _with_class_weight(self, sample_weight: Any, classes: Array, codes: Array) -> Any:
+        """The rows' weights times those of their classes; None where all count alike."""
+        if self.class_weight is None:
+            return sample_weight
+        share = compute_class_weight(self.class_weight, classes=classes, y=classes[codes])[codes]
+        return share if sample_weight is None else np.asarray(sample_weight) * share
 
     def decision_function(self, X: Any) -> Array:
         """Logits [n, n_classes]; for two classes, how far the second is above the first: [n]."""
@@ -347,12 +476,23 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
         """Train on X [n, n_features] and y [n] or [n, n_targets], rows counted by their weights."""
-        X, y = self._read(X, y)
+        return self._fit(X, y, sample_weight, partial=False)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Regressor:
+        """One pass over some rows, from where the network stands; for data that come in parts.
+
+        The rows of the first call decide what `standardize` subtracts and divides by.
+        `validation`, `schedule` and `early_stopping` are those of `fit` alone.
+        """
+        return self._fit(X, y, sample_weight, partial=True)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, partial: bool) -> Regressor:
+        X, y = self._read(X, y, reset=not (partial and hasattr(self, "network_")))
         if y.dtype.kind not in "iubf":
             y = y.astype(np.float64)
         rows, weights = _weights(sample_weight, len(X), "Regressor")
         X, y = X[rows], y[rows]
-        if not (self.warm_start and hasattr(self, "target_center_")):
+        if not ((partial or self.warm_start) and hasattr(self, "target_center_")):
             self._flat = y.ndim == 1
             self.target_center_: Array = np.zeros(())
             self.target_scale_: Array = np.ones(())
@@ -360,7 +500,7 @@ class Regressor(RegressorMixin, _Estimator):  # type: ignore[misc]  # as above
                 self.target_center_, self.target_scale_ = _mean_and_deviation(y, weights)
         target = (y - self.target_center_) / self.target_scale_
         target = target.reshape(len(y), -1)
-        self._train(X, target, weights, target.shape[1], False)
+        self._train(X, target, weights, target.shape[1], False, partial)
         return self
 
     def predict(self, X: Any) -> Array:

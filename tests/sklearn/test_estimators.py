@@ -242,6 +242,65 @@ def test_weights_count_rows():
     np.testing.assert_allclose(classes.predict_proba(X[:1]), [[0.25, 0.75]], atol=1e-2)
 
 
+def test_class_weights_count_classes():
+    X = np.zeros((8, 1))
+    y = np.array(["a"] * 6 + ["b"] * 2)
+    for weight, share in (("balanced", 0.5), ({"a": 1.0, "b": 9.0}, 0.75), ({"b": 3.0}, 0.5)):
+        model = Classifier(hidden=(), epochs=300, lr=0.05, class_weight=weight, random_state=0)
+        np.testing.assert_allclose(model.fit(X, y).predict_proba(X[:1])[0, 1], share, atol=1e-2)
+    # Both kinds of weights multiply.
+    model = Classifier(hidden=(), epochs=300, lr=0.05, class_weight={"b": 3.0}, random_state=0)
+    model.fit(X, y, sample_weight=[1.0] * 6 + [3.0, 0.0])
+    np.testing.assert_allclose(model.predict_proba(X[:1])[0, 1], 9 / 15, atol=1e-2)
+    with pytest.raises(ValueError, match="class_weight"):
+        Classifier(class_weight="even").fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [Classifier, Regressor])
+def test_a_pass_over_all_rows_is_an_epoch(kind):
+    X, y = load_iris(return_X_y=True)
+    whole = kind(epochs=1, random_state=0).fit(X, y)
+    part = kind(epochs=9, random_state=0, validation=0.5)
+    part.partial_fit(X, y, *([np.unique(y)] if kind is Classifier else []))
+    np.testing.assert_array_equal(part.predict(X), whole.predict(X))
+    assert part.loss_curve_ == whole.loss_curve_ and part.n_iter_ == 1
+
+
+def test_passes_go_on():
+    X, y = load_wine(return_X_y=True)
+    rng = np.random.default_rng(0)
+    model = Classifier(random_state=0, lr=0.01)
+    for _ in range(30):
+        rows = rng.permutation(len(X))[:60]
+        model.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
+    assert model.score(X, y) > 0.97 and model.n_iter_ == 30
+    # Moments and their bias correction are those of one training: 30 passes of two batches each.
+    state = model._optimizer[1].state
+    assert {entry["step"] for entry in state.values()} == {60}
+    copied = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copied.predict(X), model.predict(X))
+    copied.partial_fit(X[:9], y[:9])
+    # `fit` starts again from nothing.
+    again = model.fit(X, y).predict_proba(X)
+    fresh = Classifier(random_state=0, lr=0.01).fit(X, y).predict_proba(X)
+    np.testing.assert_array_equal(again, fresh)
+
+
+def test_parts_that_do_not_fit():
+    X = np.ones((2, 3))
+    with pytest.raises(DataError, match="the first call names no classes"):
+        Classifier().partial_fit(X, [0, 1])
+    model = Classifier().partial_fit(X, [1, 1], classes=[0, 1])
+    with pytest.raises(DataError, match=r"y holds \[2\]"):
+        model.partial_fit(X, [0, 2])
+    with pytest.raises(DataError, match="Expected the same in every call"):
+        model.partial_fit(X, [0, 1], classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="2 features"):
+        model.partial_fit(np.ones((2, 2)), [0, 1])
+    with pytest.raises(ArgumentError, match="asks for all rows"):
+        Classifier(class_weight="balanced").partial_fit(X, [0, 1], classes=[0, 1])
+
+
 # --- mistakes --------------------------------------------------------------------------------
 
 
