@@ -102,10 +102,12 @@ void add_bias(const Product<T>& p) {
   if (p.bias != nullptr) kernels<T>().add_bias(p.m, p.n, p.bias, p.c, p.ldc);
 }
 
-// Where our kernel beats oneDNN's on one thread, measured on Zen 5: small products, and a
-// transposed B, which oneDNN packs slowly.
-bool prefers_own_kernel(bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k) {
-  return (trans_b && !trans_a) || m * n * k <= 64 * 64 * 64;
+// Where our kernel beats oneDNN's on one thread, measured on Zen 5: small products, a transposed B,
+// and a transposed A whose rows are whole pages apart, both of which oneDNN packs slowly.
+template <class T>
+bool prefers_own_kernel(const Product<T>& p) {
+  constexpr int64_t page = 4096 / int64_t{sizeof(T)};
+  return p.trans_b || (p.trans_a && p.lda % page == 0) || p.m * p.n * p.k <= 64 * 64 * 64;
 }
 
 // One tile on the calling thread.
@@ -114,9 +116,8 @@ void tile_product(const Product<T>& p) {
   bool done = false;
   if constexpr (std::is_same_v<T, float>) {
     // oneDNN also refuses overlapping rows (a broadcast matrix has a row distance of 0).
-    done = !prefers_own_kernel(p.trans_a, p.trans_b, p.m, p.n, p.k) &&
-           onednn::sgemm(p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha, p.a, p.lda, p.b, p.ldb,
-                         p.beta, p.c, p.ldc);
+    done = !prefers_own_kernel(p) && onednn::sgemm(p.trans_a, p.trans_b, p.m, p.n, p.k, p.alpha,
+                                                   p.a, p.lda, p.b, p.ldb, p.beta, p.c, p.ldc);
   }
   if (!done) {
     kernels<T>().product(p.m, p.n, p.k, p.alpha, p.a_view(), p.b_view(), p.beta, p.c, p.ldc,

@@ -17,7 +17,7 @@ namespace {
 #if defined(__AVX512F__)
 constexpr int vector_bytes = 64;
 constexpr int rows_per_block = 6;
-constexpr int packed_rows = 8;  // a packed B streams from far away: read it less often
+constexpr int packed_rows = 8;  // packed operands stream from far away: read them less often
 #elif defined(__AVX2__)
 constexpr int vector_bytes = 32;
 constexpr int rows_per_block = 6;
@@ -58,7 +58,8 @@ struct Target {
 
 // C = alpha A B + beta C for Rows rows and `columns` columns, at most Vectors vectors of them. B's
 // rows hold whole vectors.
-template <class T, int Rows, int Vectors>
+// `ahead`: B is that many bytes away from the first cache, and asked for so early.
+template <class T, int Rows, int Vectors, int ahead = 0>
 [[gnu::always_inline]] inline void register_block(std::int64_t k, const T* a, std::int64_t a_row,
                                                   std::int64_t a_column, const T* b,
                                                   std::int64_t b_row, T alpha, T beta, Target<T> c,
@@ -69,7 +70,11 @@ template <class T, int Rows, int Vectors>
   for (std::int64_t p = 0; p < k; ++p) {
     V column[Vectors];
 #pragma GCC unroll 8
-    for (int j = 0; j < Vectors; ++j) column[j] = Simd<T>::load(b + j * width);
+    for (int j = 0; j < Vectors; ++j) {
+      if constexpr (ahead > 0)
+        __builtin_prefetch(reinterpret_cast<const char*>(b + j * width) + ahead);
+      column[j] = Simd<T>::load(b + j * width);
+    }
 #pragma GCC unroll 16
     for (int i = 0; i < Rows; ++i) {
       const T element = a[i * a_row];
@@ -144,21 +149,42 @@ void transpose_square(const T* from, std::int64_t from_row, int present, T* to,
   for (int i = 0; i < width; ++i) Simd<T>::store(to + i * to_row, row[i]);
 }
 
+// Whole groups of contiguous lanes, in target[group][k][size]: lines are read to their end while
+// they are in the cache, rows of them being often whole pages apart.
+template <class T, int size>
+void pack_contiguous(std::int64_t groups, std::int64_t k, const T* source, std::int64_t step,
+                     T* target, std::int64_t target_group) {
+  constexpr std::int64_t bytes = 512, together = bytes / (size * static_cast<int>(sizeof(T)));
+  constexpr std::int64_t rows_ahead = 8;
+  for (std::int64_t first = 0; first < groups; first += together) {
+    const std::int64_t end = smaller(groups, first + together);
+    const T* from = source + first * size;
+    for (std::int64_t p = 0; p < k; ++p, from += step) {
+      for (std::int64_t byte = 0; byte < bytes; byte += 64)
+        __builtin_prefetch(reinterpret_cast<const char*>(from + rows_ahead * step) + byte);
+      for (std::int64_t g = first; g < end; ++g)
+        __builtin_memcpy(target + g * target_group + p * size, from + (g - first) * size,
+                         size * sizeof(T));
+    }
+  }
+}
+
 // target[group][k][size]: `count` lanes of the source in groups of `size`, the last group padded
 // with zeros. Lanes are rows of A or columns of B; `step` is the distance along k.
 template <class T, int size>
 void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane, std::int64_t step,
-          T* target) {
+          T* target, std::int64_t target_group) {
   constexpr int width = Simd<T>::width;
-  for (std::int64_t first = 0; first < count; first += size, target += size * k) {
+  std::int64_t whole = 0;
+  if (lane == 1) {
+    whole = count / size * size;
+    pack_contiguous<T, size>(whole / size, k, source, step, target, target_group);
+    target += whole / size * target_group;
+  }
+  for (std::int64_t first = whole; first < count; first += size, target += target_group) {
     const T* const from = source + first * lane;
     const auto present = static_cast<int>(smaller(size, count - first));
     std::int64_t p = 0;
-    if (present == size && lane == 1) {
-      for (; p < k; ++p) {
-        for (int i = 0; i < size; ++i) target[p * size + i] = from[p * step + i];
-      }
-    }
     if constexpr (size % width == 0) {
       if (step == 1) {
         for (; p + width <= k; p += width) {
@@ -177,15 +203,15 @@ void pack(std::int64_t count, std::int64_t k, const T* source, std::int64_t lane
 }
 
 // All m <= Rows rows of A in one block of their own.
-template <class T, int Rows, int Vectors>
+template <class T, int Rows, int Vectors, int ahead = 0>
 void remaining_rows(std::int64_t m, std::int64_t k, T alpha, StridedMatrix<T> a, const T* b,
                     std::int64_t b_row, T beta, Target<T> c, int columns) {
   if constexpr (Rows > 0) {
     if (m == Rows)
-      register_block<T, Rows, Vectors>(k, a.data, a.row_stride, a.column_stride, b, b_row, alpha,
-                                       beta, c, columns);
+      register_block<T, Rows, Vectors, ahead>(k, a.data, a.row_stride, a.column_stride, b, b_row,
+                                              alpha, beta, c, columns);
     else
-      remaining_rows<T, Rows - 1, Vectors>(m, k, alpha, a, b, b_row, beta, c, columns);
+      remaining_rows<T, Rows - 1, Vectors, ahead>(m, k, alpha, a, b, b_row, beta, c, columns);
   }
 }
 
@@ -209,10 +235,13 @@ struct Panels {
   static constexpr std::int64_t depth = 512;
   // A with contiguous columns is packed too, in blocks of this size.
   static constexpr std::int64_t packed_depth = 256;
-  static constexpr std::int64_t packed_height = 512 / rows * rows;
+  static constexpr std::int64_t packed_height = 512 / packed_rows * packed_rows;
   // Fewer rows than this do not pay for copying B's rows.
   static constexpr std::int64_t reuse = 24;
-  static constexpr std::int64_t workspace = 2 * width * depth + packed_depth * packed_height;
+  // Groups a line further apart than they are long do not fall on the same places of the cache.
+  static constexpr std::int64_t block_group(std::int64_t k) { return packed_rows * k + width; }
+  static constexpr std::int64_t workspace =
+      2 * width * depth + packed_height / packed_rows * block_group(packed_depth);
 
   static void run(std::int64_t m, std::int64_t n, std::int64_t k, T alpha, StridedMatrix<T> a,
                   StridedMatrix<T> b, T beta, T* c, std::int64_t ldc, T* memory) {
@@ -247,8 +276,10 @@ struct Panels {
                    StridedMatrix<T> b, T beta, Target<T> c, bool pack_a, T* memory) {
     T* const panel = memory;
     T* const block = memory + 2 * width * depth;
-    const std::int64_t packed = pack_a ? m / rows * rows : 0;  // rows that fill register blocks
-    if (pack_a) pack<T, rows>(packed, k, a.data, a.row_stride, a.column_stride, block);
+    // Rows that fill register blocks.
+    const std::int64_t packed = pack_a ? m / packed_rows * packed_rows : 0;
+    if (pack_a)
+      pack<T, packed_rows>(packed, k, a.data, a.row_stride, a.column_stride, block, block_group(k));
     const StridedMatrix<T> rest{a.data + packed * a.row_stride, a.row_stride, a.column_stride};
     for (std::int64_t j = 0; j < n;) {
       const bool wide = n - j > width;
@@ -258,14 +289,16 @@ struct Panels {
       std::int64_t b_row = b.row_stride;
       if (b.column_stride != 1 || columns < lanes || m >= reuse) {
         const auto copy = wide ? pack<T, 2 * width> : pack<T, width>;
-        copy(columns, k, from, b.column_stride, b.row_stride, panel);
+        copy(columns, k, from, b.column_stride, b.row_stride, panel, lanes * k);
         from = panel;
         b_row = lanes;
       }
       const auto group = wide ? column_group<T, rows, 2> : column_group<T, rows, 1>;
       if (packed > 0) {
-        group(packed, k, alpha, {block, 1, rows}, rows * k, from, b_row, beta, c.from(0, j),
-              columns);
+        const auto blocks =
+            wide ? column_group<T, packed_rows, 2> : column_group<T, packed_rows, 1>;
+        blocks(packed, k, alpha, {block, 1, packed_rows}, block_group(k), from, b_row, beta,
+               c.from(0, j), columns);
       }
       group(m - packed, k, alpha, rest, rows * a.row_stride, from, b_row, beta, c.from(packed, j),
             columns);
@@ -276,7 +309,8 @@ struct Panels {
 
 template <class T>
 void pack_columns(std::int64_t n, std::int64_t k, StridedMatrix<T> b, T* panels) {
-  pack<T, 2 * Simd<T>::width>(n, k, b.data, b.column_stride, b.row_stride, panels);
+  pack<T, 2 * Simd<T>::width>(n, k, b.data, b.column_stride, b.row_stride, panels,
+                              2 * Simd<T>::width * k);
 }
 
 template <class T>
@@ -288,10 +322,13 @@ void product_packed(std::int64_t m, std::int64_t n, std::int64_t k, const T* a, 
   const std::int64_t rows = (m + blocks - 1) / (blocks > 0 ? blocks : 1);
   for (std::int64_t j = 0; j < n; j += lanes, panels += lanes * k) {
     const int columns = static_cast<int>(smaller(lanes, n - j));
-    for (std::int64_t i = 0; i < m; i += rows)
-      remaining_rows<T, packed_rows, 2>(smaller(rows, m - i), k, T(1), {a + i * lda, lda, 1},
-                                        panels, lanes, beta, Target<T>{c + i * ldc + j, ldc, 1},
-                                        columns);
+    for (std::int64_t i = 0; i < m; i += rows) {
+      // Later blocks of rows find the panel in the first cache.
+      const auto run =
+          i == 0 ? remaining_rows<T, packed_rows, 2, 2048> : remaining_rows<T, packed_rows, 2>;
+      run(smaller(rows, m - i), k, T(1), {a + i * lda, lda, 1}, panels, lanes, beta,
+          Target<T>{c + i * ldc + j, ldc, 1}, columns);
+    }
   }
 }
 
