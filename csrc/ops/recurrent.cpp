@@ -194,10 +194,11 @@ class Backward {
   // start.
   void walk_back(int64_t begin, int64_t end) const {
     const int64_t hidden = sequence_.hidden, width = sequence_.width, count = end - begin;
-    Scratch scratch(3 * count * hidden * static_cast<int64_t>(sizeof(T)));
-    T* total = reinterpret_cast<T*>(scratch.data());
-    T* product = total + count * hidden;
+    Scratch scratch((2 * count + 1) * hidden * static_cast<int64_t>(sizeof(T)));
+    T* nothing = reinterpret_cast<T*>(scratch.data());
+    T* product = nothing + hidden;
     T* direct = product + count * hidden;
+    std::fill_n(nothing, hidden, T(0));
     T* of_state = outputs_[1].data<T>() + begin * hidden;
     start(inputs_[1], of_state, begin, count);
     T* of_cell = data_or_null<T>(outputs_[2]);
@@ -212,10 +213,8 @@ class Backward {
           std::fill_n(hidden_part_ + place * width, width, T(0));
           continue;
         }
-        const T* added = of_y == nullptr ? nullptr : of_y + place * hidden;
-        for (int64_t j = 0; j < hidden; ++j)
-          total[row + j] = of_state[row + j] + (added == nullptr ? T(0) : added[j]);
-        step(t, n, place, total + row, of_cell == nullptr ? nullptr : of_cell + row, direct + row);
+        step(t, n, of_state + row, of_y == nullptr ? nothing : of_y + place * hidden,
+             of_cell == nullptr ? nullptr : of_cell + row, direct + row);
       }
       recurrent_.multiply(count, hidden_part_ + (t * sequence_.batch + begin) * width, width, T(0),
                           product, hidden);
@@ -236,19 +235,18 @@ class Backward {
       std::fill_n(target, n, T(0));
   }
 
-  void step(int64_t t, int64_t n, int64_t place, const T* of_new_state, T* of_cell,
+  void step(int64_t t, int64_t n, const T* of_new_state, const T* of_output, T* of_cell,
             T* direct) const {
     const int64_t hidden = sequence_.hidden, width = sequence_.width;
-    std::copy_n(inputs_[10].data<T>() + place * width, width, gates_ + place * width);
-    if (cell_ == Cell::gru)
-      std::copy_n(inputs_[12].data<T>() + place * width, width, hidden_part_ + place * width);
-    const bool lstm = cell_ == Cell::lstm;
+    const int64_t place = t * sequence_.batch + n;
+    const bool lstm = cell_ == Cell::lstm, gru = cell_ == Cell::gru;
     recurrent_kernels<T>().gradient[static_cast<int>(cell_)](
-        {hidden, gates_ + place * width, hidden_part_ + place * width,
-         sequence_.before(sequence_.y, sequence_.first_state, t, n),
+        {hidden, inputs_[10].data<T>() + place * width,
+         gru ? inputs_[12].data<T>() + place * width : nullptr, gates_ + place * width,
+         hidden_part_ + place * width, sequence_.before(sequence_.y, sequence_.first_state, t, n),
          lstm ? sequence_.before(sequence_.cells, sequence_.first_cell, t, n) : nullptr,
          sequence_.y + place * hidden, lstm ? sequence_.cells + place * hidden : nullptr,
-         of_new_state, of_cell, direct});
+         of_new_state, of_output, of_cell, direct});
   }
 
   void products() const {
@@ -277,7 +275,10 @@ class Backward {
     gemm<T>(true, false, width, hidden, sequence_.batch, T(1), first.data(), width,
             sequence_.first_state, hidden, T(1), of_w_hh, hidden);
     sum_gates<T>(gates_, all, outputs_[5]);
-    sum_gates<T>(hidden_part_, all, outputs_[6]);
+    if (cell_ == Cell::gru)
+      sum_gates<T>(hidden_part_, all, outputs_[6]);
+    else  // the same sums
+      std::copy_n(outputs_[5].data<T>(), width, outputs_[6].data<T>());
   }
 
   TensorSpan outputs_, inputs_;

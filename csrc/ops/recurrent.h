@@ -27,13 +27,16 @@ struct CellStep {
 template <class T>
 struct CellGradient {
   int64_t hidden;
-  T* gates;               // activations in, gradients of the sums out
-  T* hidden_part;         // GRU: as above in, gradients of the hidden state's part out
+  const T* activations;   // [gates, hidden] of this row, as the step left them
+  const T* hidden_sums;   // GRU: hidden_part, as the step left it
+  T* gates;               // gradients of the sums
+  T* hidden_part;         // GRU: gradients of the hidden state's part
   const T* state;         // h before
   const T* cell;          // LSTM: c before
   const T* new_state;     // h after
   const T* new_cell;      // LSTM: c after
-  const T* of_new_state;  // gradient of h after
+  const T* of_new_state;  // gradient of h after, of which the other summand is
+  const T* of_output;     // what reaches it from outside
   T* of_cell;             // LSTM: gradient of c after in, of c before out
   T* direct;              // GRU: the gradient of h before that does not pass the gates
 };

@@ -74,22 +74,23 @@ void backward_rows(TensorSpan outputs, TensorSpan inputs, Cell cell) {
   const int64_t width = w_hh.size(0), hidden = w_hh.size(1);
   const bool gru = cell == Cell::gru;
   T *gates = outputs[0].data<T>(), *hidden_part = outputs[1].data<T>();
-  std::copy_n(inputs[9].data<T>(), batch * width, gates);
-  if (gru) std::copy_n(inputs[10].data<T>(), batch * width, hidden_part);
+  const T *activations = inputs[9].data<T>(), *hidden_sums = data_or_null<T>(inputs[10]);
   T* of_cell = data_or_null<T>(outputs[4]);
   if (of_cell != nullptr) std::copy_n(inputs[1].data<T>(), batch * hidden, of_cell);
-  Scratch scratch((gru ? batch * hidden : 0) * static_cast<int64_t>(sizeof(T)));
-  T* direct = reinterpret_cast<T*>(scratch.data());
+  Scratch scratch((hidden + (gru ? batch * hidden : 0)) * static_cast<int64_t>(sizeof(T)));
+  T* nothing = reinterpret_cast<T*>(scratch.data());
+  T* direct = nothing + hidden;
+  std::fill_n(nothing, hidden, T(0));
   const T *gradient = inputs[0].data<T>(), *h = inputs[3].data<T>(),
           *c = data_or_null<T>(inputs[4]), *state = inputs[7].data<T>(),
           *new_cell = data_or_null<T>(inputs[8]);
   const auto step = recurrent_kernels<T>().gradient[static_cast<int>(cell)];
   for (int64_t n = 0; n < batch; ++n) {
     const int64_t row = n * hidden;
-    step({hidden, gates + n * width, hidden_part + n * width, h + row,
-          c == nullptr ? nullptr : c + row, state + row, c == nullptr ? nullptr : new_cell + row,
-          gradient + row, of_cell == nullptr ? nullptr : of_cell + row,
-          gru ? direct + row : nullptr});
+    step({hidden, activations + n * width, gru ? hidden_sums + n * width : nullptr,
+          gates + n * width, hidden_part + n * width, h + row, c == nullptr ? nullptr : c + row,
+          state + row, c == nullptr ? nullptr : new_cell + row, gradient + row, nothing,
+          of_cell == nullptr ? nullptr : of_cell + row, gru ? direct + row : nullptr});
   }
   if (outputs[2])
     gemm<T>(false, false, batch, features, width, T(1), gates, width, w_ih.data<T>(), features,
@@ -107,7 +108,10 @@ void backward_rows(TensorSpan outputs, TensorSpan inputs, Cell cell) {
     gemm<T>(true, false, width, hidden, batch, T(1), hidden_part, width, h, hidden, T(0),
             outputs[6].data<T>(), hidden);
   if (outputs[7]) sum_gates<T>(gates, batch, outputs[7]);
-  if (outputs[8]) sum_gates<T>(hidden_part, batch, outputs[8]);
+  if (outputs[8] && outputs[7] && !gru)  // the same sums
+    std::copy_n(outputs[7].data<T>(), width, outputs[8].data<T>());
+  else if (outputs[8])
+    sum_gates<T>(hidden_part, batch, outputs[8]);
 }
 
 void backward_cpu(TensorSpan outputs, TensorSpan inputs, const CellAttributes& attributes) {

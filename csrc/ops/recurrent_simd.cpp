@@ -64,62 +64,72 @@ void tanh_gradient(const CellGradient<T>& row) {
   T* __restrict__ out = row.gates;
   const T* __restrict__ y = row.new_state;
   const T* __restrict__ g = row.of_new_state;
+  const T* __restrict__ more = row.of_output;
 #pragma GCC ivdep
-  for (int64_t j = 0; j < row.hidden; ++j) out[j] = g[j] * (T(1) - y[j] * y[j]);
+  for (int64_t j = 0; j < row.hidden; ++j) out[j] = (g[j] + more[j]) * (T(1) - y[j] * y[j]);
 }
 template <class T>
 void relu_gradient(const CellGradient<T>& row) {
   T* __restrict__ out = row.gates;
   const T* __restrict__ y = row.new_state;
   const T* __restrict__ g = row.of_new_state;
+  const T* __restrict__ more = row.of_output;
 #pragma GCC ivdep
-  for (int64_t j = 0; j < row.hidden; ++j) out[j] = y[j] > T(0) ? g[j] : T(0);
+  for (int64_t j = 0; j < row.hidden; ++j) out[j] = y[j] > T(0) ? g[j] + more[j] : T(0);
 }
 template <class T>
 void lstm_gradient(const CellGradient<T>& row) {
   const int64_t size = row.hidden;
-  T* __restrict__ i = row.gates;
-  T* __restrict__ f = i + size;
-  T* __restrict__ g = f + size;
-  T* __restrict__ o = g + size;
+  const T* __restrict__ i = row.activations;
+  const T* __restrict__ f = i + size;
+  const T* __restrict__ g = f + size;
+  const T* __restrict__ o = g + size;
+  T* __restrict__ of_i = row.gates;
+  T* __restrict__ of_f = of_i + size;
+  T* __restrict__ of_g = of_f + size;
+  T* __restrict__ of_o = of_g + size;
   const T* __restrict__ cell = row.cell;
   const T* __restrict__ new_cell = row.new_cell;
-  const T* __restrict__ dy = row.of_new_state;
+  const T* __restrict__ of_state = row.of_new_state;
+  const T* __restrict__ more = row.of_output;
   T* __restrict__ dc = row.of_cell;
 #pragma GCC ivdep
   for (int64_t j = 0; j < size; ++j) {
-    const T t = math::tanh(new_cell[j]);
-    const T of_cell = dc[j] + dy[j] * o[j] * (T(1) - t * t);
-    o[j] = dy[j] * t * o[j] * (T(1) - o[j]);
+    const T t = math::tanh(new_cell[j]), dy = of_state[j] + more[j];
+    const T of_cell = dc[j] + dy * o[j] * (T(1) - t * t);
+    of_o[j] = dy * t * o[j] * (T(1) - o[j]);
     dc[j] = of_cell * f[j];
-    const T of_i = of_cell * g[j] * i[j] * (T(1) - i[j]);
-    f[j] = of_cell * cell[j] * f[j] * (T(1) - f[j]);
-    g[j] = of_cell * i[j] * (T(1) - g[j] * g[j]);
-    i[j] = of_i;
+    of_i[j] = of_cell * g[j] * i[j] * (T(1) - i[j]);
+    of_f[j] = of_cell * cell[j] * f[j] * (T(1) - f[j]);
+    of_g[j] = of_cell * i[j] * (T(1) - g[j] * g[j]);
   }
 }
 template <class T>
 void gru_gradient(const CellGradient<T>& row) {
   const int64_t size = row.hidden;
-  T* __restrict__ r = row.gates;
-  T* __restrict__ z = r + size;
-  T* __restrict__ n = z + size;
-  T* __restrict__ h = row.hidden_part;
+  const T* __restrict__ r = row.activations;
+  const T* __restrict__ z = r + size;
+  const T* __restrict__ n = z + size;
+  const T* __restrict__ h = row.hidden_sums;
+  T* __restrict__ of_gates = row.gates;
+  T* __restrict__ of_hidden = row.hidden_part;
   const T* __restrict__ state = row.state;
-  const T* __restrict__ dy = row.of_new_state;
+  const T* __restrict__ of_state = row.of_new_state;
+  const T* __restrict__ more = row.of_output;
   T* __restrict__ direct = row.direct;
 #pragma GCC ivdep
   for (int64_t j = 0; j < size; ++j) {
-    const T of_n = dy[j] * (T(1) - z[j]) * (T(1) - n[j] * n[j]);
-    const T of_z = dy[j] * (state[j] - n[j]) * z[j] * (T(1) - z[j]);
+    const T dy = of_state[j] + more[j];
+    const T of_n = dy * (T(1) - z[j]) * (T(1) - n[j] * n[j]);
+    const T of_z = dy * (state[j] - n[j]) * z[j] * (T(1) - z[j]);
     const T of_r = of_n * h[2 * size + j] * r[j] * (T(1) - r[j]);
-    direct[j] = dy[j] * z[j];
-    h[j] = of_r;
-    h[size + j] = of_z;
-    h[2 * size + j] = of_n * r[j];
-    r[j] = of_r;
-    z[j] = of_z;
-    n[j] = of_n;
+    direct[j] = dy * z[j];
+    of_hidden[j] = of_r;
+    of_hidden[size + j] = of_z;
+    of_hidden[2 * size + j] = of_n * r[j];
+    of_gates[j] = of_r;
+    of_gates[size + j] = of_z;
+    of_gates[2 * size + j] = of_n;
   }
 }
 
