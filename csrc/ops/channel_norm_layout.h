@@ -58,7 +58,7 @@ struct NormLayout {
       cut_runs();
     const int64_t unit_bytes = elements() / std::max<int64_t>(units, 1) * itemsize;
     streams = elements() * itemsize >= (int64_t{1} << 24);
-    together = units >= 8 && unit_bytes <= (int64_t{1} << 19);
+    together = units >= 8 && unit_bytes <= (columns ? int64_t{1} << 22 : int64_t{1} << 19);
   }
 
   int64_t elements() const { return samples * channels * pixels; }

@@ -24,13 +24,16 @@ SAMARA_FUNCTION V signed_zero(V g) {
     return (V)((Vector<uint32_t, count>)g & 0x80000000u);
 }
 
-// backward takes numbers, and where `vectors` says so also vectors of them.
+// Functions of numbers, and where `vectors` says so also of vectors of them.
 struct NoActivation {
   static constexpr bool reads_z = false, vectors = true;
   template <class L>
   struct Of {
     SAMARA_FUNCTION Of make(const NormActivationParameters&) { return {}; }
-    [[gnu::always_inline]] L forward(L z) const { return z; }
+    template <class V>
+    [[gnu::always_inline]] V forward(V z) const {
+      return z;
+    }
     template <class V>
     [[gnu::always_inline]] V backward(V g, V) const {
       return g;
@@ -45,7 +48,11 @@ struct ClampActivation {
     SAMARA_FUNCTION Of make(const NormActivationParameters& p) {
       return {static_cast<L>(p.low), static_cast<L>(p.high)};
     }
-    [[gnu::always_inline]] L forward(L z) const { return z < low ? low : z > high ? high : z; }
+    template <class V>
+    [[gnu::always_inline]] V forward(V z) const {
+      const V least = V{} + low, most = V{} + high;
+      return z < least ? least : z > most ? most : z;
+    }
     // A zero of g's sign, so that g is loaded before the mask is known: a load under a mask that
     // waits for another one halves the memory's pace.
     template <class V>
@@ -60,7 +67,10 @@ struct LeakyActivation {
   struct Of {
     L slope;
     SAMARA_FUNCTION Of make(const NormActivationParameters& p) { return {static_cast<L>(p.low)}; }
-    [[gnu::always_inline]] L forward(L z) const { return z > L(0) ? z : z * slope; }
+    template <class V>
+    [[gnu::always_inline]] V forward(V z) const {
+      return z > L(0) ? z : z * slope;
+    }
     template <class V>
     [[gnu::always_inline]] V backward(V g, V z) const {
       return z > L(0) ? g : g * slope;
@@ -240,12 +250,72 @@ SAMARA_FUNCTION void each_row(T* target, const NormTile& tile, const Work& work)
   end_streams();
 }
 
+// --- a few columns: their coefficients stay in registers ---------------------------------------
+
+constexpr int kBlockVectors = sizeof(Vector<float, kLanes<float>>) == 64 ? 4 : 2;
+
+// Wider rows are read in order rather than column by column.
+template <class L>
+constexpr int64_t kFewColumns = 4 * kBlockVectors * kLanes<L>;
+
+template <class L>
+struct ColumnBlock {
+  static constexpr int W = kLanes<L>;
+  using V = Vector<L, W>;
+  V part[kBlockVectors];
+  SAMARA_FUNCTION ColumnBlock from(const Coefficient<L, true>& all, int64_t column) {
+    ColumnBlock block;
+    __builtin_memcpy(block.part, all.numbers + column, sizeof(block.part));
+    return block;
+  }
+  [[gnu::always_inline]] const V& operator[](int k) const { return part[k]; }
+};
+
+// Calls work(block of columns) and work's result(offset, k) -> vector k of the block for each row.
+template <class T, class Work>
+SAMARA_FUNCTION bool by_column_blocks(T* target, const NormTile& tile, const Work& work) {
+  using L = Compute<T>;
+  constexpr int64_t W = kLanes<L>, width = kBlockVectors * W;
+  if (!__is_same(T, L) || tile.columns > kFewColumns<L> || tile.columns % width != 0) return false;
+  const bool streams = tile.streams && tile.stride % W == 0 &&
+                       reinterpret_cast<uintptr_t>(target) % sizeof(Vector<L, W>) == 0;
+  for (int64_t c = 0; c < tile.columns; c += width) {
+    const auto row = work(c);
+    for (int64_t r = 0; r < tile.rows; ++r)
+#pragma GCC unroll 4
+      for (int k = 0; k < kBlockVectors; ++k) {
+        const int64_t i = r * tile.stride + c + k * W;
+        const Vector<L, W> value = row(i, k);
+        if (streams)
+          stream(target + i, &value, sizeof(value));
+        else
+          __builtin_memcpy(target + i, &value, sizeof(value));
+      }
+  }
+  if (streams) end_streams();
+  return true;
+}
+
 template <class T, class A, bool kColumns>
 void apply(const void* x, const void* residual, void* y, const NormTile& tile,
            const NormCoefficients& coefficients, const NormActivationParameters& parameters) {
   using L = Compute<T>;
   const auto affine = Affine<L, kColumns>::make(coefficients);
   const auto activation = A::template Of<L>::make(parameters);
+  if constexpr (kColumns && A::vectors) {
+    const bool done = by_column_blocks(static_cast<T*>(y), tile, [&](int64_t c) {
+      using Block = ColumnBlock<L>;
+      return [=, high = Block::from(affine.high, c), low = Block::from(affine.low, c),
+              scale = Block::from(affine.scale, c),
+              bias = Block::from(affine.bias, c)](int64_t i, int k) __attribute__((always_inline)) {
+        const auto source = load_vector<L, Block::W>(at<T>(x, i));
+        auto z = ((source - high[k]) - low[k]) * scale[k] + bias[k];
+        if (residual) z += load_vector<L, Block::W>(at<T>(residual, i));
+        return activation.forward(z);
+      };
+    });
+    if (done) return;
+  }
   each_row(static_cast<T*>(y), tile, [&](int64_t offset, int64_t column, int64_t n, T* out) {
     apply_row<T, A, kColumns>(at<T>(x, offset), at<T>(residual, offset), out, n,
                               affine.from(column), activation);
@@ -262,6 +332,26 @@ void gradient(const void* g, const void* x, const void* residual, void* dx, void
   const auto activation = A::template Of<L>::make(parameters);
   const One factor = One::make(coefficients.factor), slope = One::make(coefficients.slope),
             level = One::make(coefficients.level);
+  if constexpr (kColumns && A::vectors) {
+    const bool done = by_column_blocks(static_cast<T*>(dx), tile, [&](int64_t c) {
+      using Block = ColumnBlock<L>;
+      return [=, high = Block::from(affine.high, c), low = Block::from(affine.low, c),
+              scale = Block::from(affine.scale, c), bias = Block::from(affine.bias, c),
+              by_g = Block::from(factor, c), by_d = Block::from(slope, c),
+              plain = Block::from(level, c)](int64_t i, int k) __attribute__((always_inline)) {
+        const auto d = (load_vector<L, Block::W>(at<T>(x, i)) - high[k]) - low[k];
+        auto gated = load_vector<L, Block::W>(at<T>(g, i));
+        if constexpr (A::reads_z) {
+          auto z = d * scale[k] + bias[k];
+          if (residual) z += load_vector<L, Block::W>(at<T>(residual, i));
+          gated = activation.backward(gated, z);
+        }
+        if (residual_gradient) __builtin_memcpy(at<L>(residual_gradient, i), &gated, sizeof(gated));
+        return gated * by_g[k] + (d * by_d[k] + plain[k]);
+      };
+    });
+    if (done) return;
+  }
   each_row(static_cast<T*>(dx), tile, [&](int64_t offset, int64_t column, int64_t n, T* out) {
     gradient_row<T, A, kColumns>(at<T>(g, offset), at<T>(x, offset), at<T>(residual, offset), out,
                                  at<T>(residual_gradient, offset), n, affine.from(column),
