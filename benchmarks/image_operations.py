@@ -40,7 +40,17 @@ def max_pool(library: Any) -> Function:
     return lambda x: (library.max_pool2d(x, 3, 2, 1), [])
 
 
-CASES = {"batch_norm + relu": norm_relu, "group_norm": group_norm, "max_pool 3x3 / 2": max_pool}
+def max_pool_halves(library: Any) -> Function:
+    """The pooling between the stages of a VGG or a U-Net."""
+    return lambda x: (library.max_pool2d(x, 2), [])
+
+
+CASES = {
+    "batch_norm + relu": norm_relu,
+    "group_norm": group_norm,
+    "max_pool 3x3 / 2": max_pool,
+    "max_pool 2x2 / 2": max_pool_halves,
+}
 
 
 def channels_last(data: np.ndarray) -> np.ndarray:

@@ -291,10 +291,10 @@ Dims adaptive_shape(std::string_view place, const Dims& input, const Dims& outpu
   return shape;
 }
 
-bool streams_to(const Tensor& out, int64_t channels) {
+bool streams_to(const Tensor& out, int64_t row) {
   constexpr int64_t kLarge = 16 << 20, kLine = 64;
   const int64_t item = itemsize(out.dtype());
-  return out.elements() * item >= kLarge && channels * item % kLine == 0 &&
+  return out.elements() * item >= kLarge && row * item % kLine == 0 &&
          reinterpret_cast<uintptr_t>(out.address()) % kLine == 0;
 }
 

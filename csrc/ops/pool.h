@@ -104,8 +104,8 @@ Dims pooled_shape(std::string_view place, const Dims& input, const PoolWindow& w
 // The same for an adaptive pooling to `output_size`.
 Dims adaptive_shape(std::string_view place, const Dims& input, const Dims& output_size);
 
-// Whether the kernels shall write `out`, in channels-last order, past the cache.
-bool streams_to(const Tensor& out, int64_t channels);
+// Whether the kernels shall write `out`, whose innermost axis has `row` elements, past the cache.
+bool streams_to(const Tensor& out, int64_t row);
 
 // How many planes (or rows of them) make one tile.
 int64_t pool_grain(int64_t items, int64_t elements_per_item);

@@ -182,11 +182,13 @@ void scatter_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geom
     return;
   }
   const bool half = is_half(g.dtype());
+  PoolShape written = shape;
+  written.streams = streams_to(out, shape.axis[2].in);
   parallel_ranges(geometry.planes(), pool_grain(geometry.planes(), shape.in + shape.out),
                   [&](int64_t begin, int64_t end) {
                     Scratch scratch(half ? shape.in * static_cast<int64_t>(sizeof(float)) : 0);
                     kernel.backward_first[kind](g.address(), positions.address(), out.address(),
-                                                scratch.data(), shape, begin, end);
+                                                scratch.data(), written, begin, end);
                   });
 }
 const KernelSlot<PoolGeometry> scatter_slot("max_pool_scatter", scatter_cpu);

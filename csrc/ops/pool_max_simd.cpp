@@ -2,6 +2,7 @@
 //
 // Of equal maxima the first of a window wins, of several NaNs the last.
 #include "ops/pool_lanes.h"
+#include "ops/pool_max_masked.h"
 
 namespace samara::SAMARA_ISA {
 namespace {
@@ -152,6 +153,14 @@ SAMARA_FUNCTION void max_plane(const T* plane, T* y, P* positions, const PoolSha
       } else if constexpr (kWidth > 0) {
         RowList list;
         window_rows(shape, oz, oy, list.adder());
+#if defined(__AVX512F__)
+        if constexpr (__is_same(T, float)) {
+          max_row_masked<P, kWidth>(plane, y, positions, shape.axis[2],
+                                    (oz * shape.axis[1].out + oy) * shape.axis[2].out,
+                                    first_position(shape, oz, oy), list);
+          continue;
+        }
+#endif
         max_row_of_windows<T, P, kStride, kWidth>(plane, y, positions, shape, oz, oy, list);
       } else {
         max_row_of_windows<T, P, kStride, 0>(
@@ -274,6 +283,14 @@ SAMARA_FUNCTION void max_gradient_plane(const T* g, const P* positions, T* out,
     for (int64_t y = 0; y < shape.axis[1].in; ++y) {
       RowList list;
       covering_rows(shape, z, y, list.adder());
+#if defined(__AVX512F__)
+      if constexpr (__is_same(T, float) && kWidth > 0) {
+        const PoolAxis& ax = shape.axis[2];
+        max_gradient_row_masked<kWidth, kOdd>(
+            g, positions, out + (z * shape.axis[1].in + y) * ax.in, ax, list, shape.streams);
+        continue;
+      }
+#endif
       max_gradient_row<T, P, kStride, kWidth, kOdd>(g, positions, out, shape, z, y, list);
     }
 }
@@ -304,6 +321,7 @@ void backward_first(const void* gradient, const void* where, void* target, void*
     else
       max_gradient_plane<T, P, 2>(g, positions, out, shape);
   }
+  finish_streams(shape.streams);
 }
 
 // --- channels last -------------------------------------------------------------------------------

@@ -175,6 +175,36 @@ def test_the_first_of_equal_maxima_and_the_last_nan(order):
     assert set(places.flatten().tolist()) == {5}
 
 
+def place_of_maximum(x, top, left, kernel):
+    """The index in the plane of a window's maximum; a NaN beats numbers, a later one an earlier."""
+    best, place = -np.inf, None
+    for i in range(max(top, 0), min(top + kernel, x.shape[0])):
+        for j in range(max(left, 0), min(left + kernel, x.shape[1])):
+            place = i * x.shape[1] + j if place is None else place
+            if x[i, j] > best or np.isnan(x[i, j]):
+                best, place = x[i, j], i * x.shape[1] + j
+    return place
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("kernel", "padding"), [(2, 0), (2, 1), (3, 0), (3, 1)])
+def test_equal_maxima_and_nan_anywhere_in_a_row(order, dtype, kernel, padding):
+    values = [-np.inf, -1.0, 0.0, 1.0, np.inf, np.nan]
+    for width, share in [(8, 0.1), (33, 0.02), (34, 0.3), (67, 0.02), (96, 0.01)]:
+        likely = [(1 - share) / 5] * 5 + [share]
+        x = rng.choice(values, size=(1, 2, 7, width), p=likely).astype(dtype)
+        y, places = samara.max_pool2d(
+            samara.from_numpy(ORDERS[order](x)), kernel, 2, padding, return_indices=True
+        )
+        expected = np.zeros(y.shape[1:], dtype=np.int64)
+        for c, i, j in np.ndindex(*expected.shape):
+            expected[c, i, j] = place_of_maximum(x[0, c], 2 * i - padding, 2 * j - padding, kernel)
+        np.testing.assert_array_equal(places.numpy()[0], expected)
+        taken = np.take_along_axis(x.reshape(2, -1), np.reshape(expected, (2, -1)), axis=1)
+        np.testing.assert_array_equal(y.numpy().reshape(2, -1), taken)
+
+
 @pytest.mark.parametrize("order", ORDERS)
 def test_padding_never_wins(order):
     x = ORDERS[order](np.full((1, 18, 4, 4), -np.inf))
@@ -434,17 +464,19 @@ def test_the_same_bits_for_any_number_of_threads():
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_gradients_larger_than_a_cache(order):
-    """Such a gradient is written past the cache."""
-    x = ORDERS[order](rng.permutation(16 * 512 * 520).reshape(1, 16, 512, 520).astype(np.float32))
+@pytest.mark.parametrize("width", [520, 528])
+def test_gradients_larger_than_a_cache(order, width):
+    """Such a gradient is written past the cache, where its rows are whole lines."""
+    size = (1, 16, 512, width)
+    x = ORDERS[order](rng.permutation(np.prod(size)).reshape(size).astype(np.float32))
     source = leaf(x)
     y = samara.max_pool2d(source, 2)
     y.backward(y.detach())
-    split = x.reshape(1, 16, 256, 2, 260, 2)
+    split = x.reshape(1, 16, 256, 2, width // 2, 2)
     top = split.max(axis=(3, 5), keepdims=True)
     np.testing.assert_array_equal(
         source.grad.numpy(), np.where(split == top, top, 0).reshape(x.shape)
     )
     source.grad = None
-    samara.avg_pool2d(source, 2).backward(samara.ones(1, 16, 256, 260))
+    samara.avg_pool2d(source, 2).backward(samara.ones(1, 16, 256, width // 2))
     assert source.grad.numpy().min() == source.grad.numpy().max() == 0.25
