@@ -34,17 +34,16 @@ const DepthwiseKernels& kernels() {
 using Reads = std::vector<std::pair<int64_t, int64_t>>;
 
 // What output position `at` reads along an axis, or, the other way round, which outputs read input
-// `at`.
-Reads reads_of(const ConvolutionShape& s, size_t axis, int64_t at, bool gradient) {
-  Reads reads;
+// `at`: body(place of the kernel, position).
+template <class Body>
+void for_each_read(const ConvolutionShape& s, size_t axis, int64_t at, bool gradient, Body body) {
   for (int64_t r = 0; r < s.kernel[axis]; ++r) {
     int64_t from = gradient ? at + s.begin[axis] - r * s.dilation[axis]
                             : at * s.stride[axis] - s.begin[axis] + r * s.dilation[axis];
     if (gradient && from % s.stride[axis] != 0) continue;
     if (gradient) from /= s.stride[axis];
-    if (from >= 0 && from < (gradient ? s.out : s.in)[axis]) reads.emplace_back(r, from);
+    if (from >= 0 && from < (gradient ? s.out : s.in)[axis]) body(r, from);
   }
-  return reads;
 }
 
 // Positions first, first + step, ... along the rows that read the same places of the kernel.
@@ -63,7 +62,9 @@ std::vector<Segment> segments_of(const ConvolutionShape& s, bool gradient) {
   for (int64_t phase = 0; phase < std::min(step, size); ++phase) {
     bool fresh = true;
     for (int64_t at = phase; at < size; at += step, fresh = false) {
-      Reads reads = reads_of(s, 2, at, gradient);
+      Reads reads;
+      for_each_read(s, 2, at, gradient,
+                    [&](int64_t r, int64_t from) { reads.emplace_back(r, from); });
       if (!fresh && same_places(segments.back().reads, reads))
         ++segments.back().count;
       else
@@ -99,10 +100,11 @@ void for_each_row_read(const ConvolutionShape& s, int64_t row, bool gradient, Bo
   const Sizes3& to = gradient ? s.in : s.out;
   const Sizes3& from = gradient ? s.out : s.in;
   const int64_t image = row / (to[0] * to[1]);
-  const Reads heights = reads_of(s, 1, row % to[1], gradient);
-  for (const auto& [rd, d] : reads_of(s, 0, row / to[1] % to[0], gradient))
-    for (const auto& [rh, h] : heights)
+  for_each_read(s, 0, row / to[1] % to[0], gradient, [&](int64_t rd, int64_t d) {
+    for_each_read(s, 1, row % to[1], gradient, [&](int64_t rh, int64_t h) {
       body((rd * s.kernel[1] + rh) * s.kernel[2], ((image * from[0] + d) * from[1] + h) * from[2]);
+    });
+  });
 }
 
 struct Ends {

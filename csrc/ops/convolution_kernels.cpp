@@ -268,10 +268,10 @@ void through_float(Function function, TensorSpan outputs, TensorSpan inputs,
 
 bool is_strided(const ConvolutionShape& s) { return s.stride != Sizes3{1, 1, 1}; }
 
-// Kernels of one place whose sums run over many channels, with weights that stay in the cache: the
-// register blocks read the pixels where they lie, and the matrix product packs them.
-bool has_long_runs(const ConvolutionShape& s, int64_t channels) {
-  return s.groups == 1 && s.kernel_size() == 1 && channels >= 256 &&
+// Kernels of one place whose sums run over `many` channels, with weights that stay in the cache:
+// the register blocks read the pixels where they lie, and the matrix product packs them.
+bool has_long_runs(const ConvolutionShape& s, int64_t channels, int64_t many) {
+  return s.groups == 1 && s.kernel_size() == 1 && channels >= many &&
          s.weight_elements() <= int64_t{1} << 19;
 }
 
@@ -290,11 +290,13 @@ void convolution_cpu(TensorSpan outputs, TensorSpan inputs, const ConvolutionAtt
   if ((clamp.is_relu() || !clamp.any()) &&
       WinogradPath{a.shape}.forward(x, weight, bias, residual, clamp.is_relu(), y))
     return;
+  // The product takes no residual and no clamp; where it may run, it is as fast up to 512 channels.
+  const bool plain = !residual && !clamp.any();
   const bool strided_product = a.shape.kernel_size() == 1 && is_strided(a.shape);
-  if ((strided_product || has_long_runs(a.shape, a.shape.in_channels)) &&
+  if ((strided_product || has_long_runs(a.shape, a.shape.in_channels, plain ? 512 : 256)) &&
       DirectPath{a.shape}.forward(x, weight, bias, residual, clamp, y))
     return;
-  if (!residual && !clamp.any() && ProductPath{a.shape}.forward(x, weight, bias, y)) return;
+  if (plain && ProductPath{a.shape}.forward(x, weight, bias, y)) return;
   if (DepthwisePath{a.shape}.forward(x, weight, bias, residual, clamp, y)) return;
   ConvolutionRequest request = request_for(Pass::forward, x.dtype());
   request.bias = bool{bias};
@@ -354,7 +356,7 @@ void convolution_input_gradient_cpu(TensorSpan outputs, TensorSpan inputs,
   const Tensor &g = inputs[0], &weight = inputs[1], &dx = outputs[0];
   const Tensor bias = inputs.size() > 2 && inputs[2] ? contiguous(inputs[2]) : Tensor();
   if (WinogradPath{a.shape}.input_gradient(g, weight, bias, dx)) return;
-  if (!is_strided(a.shape) && has_long_runs(a.shape, a.shape.out_channels) &&
+  if (!is_strided(a.shape) && has_long_runs(a.shape, a.shape.out_channels, 256) &&
       DirectPath{a.shape}.input_gradient(g, weight, bias, dx))
     return;
   if (!bias && ProductPath{a.shape}.input_gradient(g, weight, dx)) return;
