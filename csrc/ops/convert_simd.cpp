@@ -173,6 +173,18 @@ struct Block {
   }
 };
 
+// Few columns whose rows follow one another: an image's channels brought together.
+template <class T, int64_t columns>
+void interleave(char* target, const char* source, int64_t source_column, int64_t rows) {
+  T* __restrict to = reinterpret_cast<T*>(target);
+  const T* __restrict from[columns];
+  for (int64_t c = 0; c < columns; ++c)
+    from[c] = reinterpret_cast<const T*>(source + c * source_column);
+#pragma GCC ivdep
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < columns; ++c) to[r * columns + c] = from[c][r];
+}
+
 template <class T>
 void transpose_loop(char* target, int64_t target_row, const char* source, int64_t source_column,
                     int64_t rows, int64_t columns) {
@@ -183,6 +195,12 @@ void transpose_loop(char* target, int64_t target_row, const char* source, int64_
         *reinterpret_cast<T*>(target + r * target_row + c * size) =
             *reinterpret_cast<const T*>(source + r * size + c * source_column);
   };
+  if (target_row == columns * size && columns > 1 && columns <= 4) {
+    const auto run = columns == 2   ? interleave<T, 2>
+                     : columns == 3 ? interleave<T, 3>
+                                    : interleave<T, 4>;
+    return run(target, source, source_column, rows);
+  }
   if constexpr (sizeof(T) == 4 || sizeof(T) == 8) {
     constexpr int n = Block<T>::lanes;
     const int64_t whole_rows = rows / n * n, whole_columns = columns / n * n;

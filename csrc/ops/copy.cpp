@@ -51,8 +51,8 @@ bool copy_transposed(const StridedOperands& walk, int64_t item) {
   for (int axis = 0; axis < last; ++axis)
     if (walk.strides[axis][1] == item) across = axis;
   if (across < 0) return false;
-  constexpr int64_t most_rows = 64;
   const int64_t rows = walk.sizes[across], columns = walk.sizes[last];
+  const int64_t most_rows = std::max<int64_t>(64, 4096 / columns / 16 * 16);
   // Blocks of about one tile's elements.
   const int64_t step = std::clamp<int64_t>(kPointwiseGrain / columns / 16 * 16, 16, most_rows);
   const int64_t blocks = (rows - 1) / step + 1;
