@@ -27,6 +27,19 @@ NEGATIVE_TOO = (inf, -inf)
 # name -> [(reals, imaginary parts, real part of the result, imaginary part)]; where several numbers
 # stand, the case holds for each.
 Case = tuple[Any, Any, float, float]
+# What log and log1p have in common: all but the places of their poles.
+LOGARITHMS: list[Case] = [
+    (FINITE, inf, inf, pi / 2),
+    (FINITE, nan, nan, nan),
+    (-inf, POSITIVE, inf, pi),
+    (inf, POSITIVE, inf, 0.0),
+    (-inf, inf, inf, 3 * pi / 4),
+    (inf, inf, inf, pi / 4),
+    (NEGATIVE_TOO, nan, inf, nan),
+    (nan, FINITE, nan, nan),
+    (nan, inf, inf, nan),
+    (nan, nan, nan, nan),
+]
 CASES: dict[str, list[Case]] = {
     "acos": [
         ((0.0, -0.0), 0.0, pi / 2, -0.0),
@@ -132,29 +145,11 @@ CASES: dict[str, list[Case]] = {
     "log": [
         (-0.0, 0.0, -inf, pi),
         (0.0, 0.0, -inf, 0.0),
-        (FINITE, inf, inf, pi / 2),
-        (FINITE, nan, nan, nan),
-        (-inf, POSITIVE, inf, pi),
-        (inf, POSITIVE, inf, 0.0),
-        (-inf, inf, inf, 3 * pi / 4),
-        (inf, inf, inf, pi / 4),
-        (NEGATIVE_TOO, nan, inf, nan),
-        (nan, FINITE, nan, nan),
-        (nan, inf, inf, nan),
-        (nan, nan, nan, nan),
+        *LOGARITHMS,
     ],
     "log1p": [
         (-1.0, 0.0, -inf, 0.0),
-        (FINITE, inf, inf, pi / 2),
-        (FINITE, nan, nan, nan),
-        (-inf, POSITIVE, inf, pi),
-        (inf, POSITIVE, inf, 0.0),
-        (-inf, inf, inf, 3 * pi / 4),
-        (inf, inf, inf, pi / 4),
-        (NEGATIVE_TOO, nan, inf, nan),
-        (nan, FINITE, nan, nan),
-        (nan, inf, inf, nan),
-        (nan, nan, nan, nan),
+        *LOGARITHMS,
     ],
     "sign": [
         ((0.0, -0.0), (0.0, -0.0), ZERO, ZERO),

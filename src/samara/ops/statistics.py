@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -347,46 +348,32 @@ def _quantile(
     return result if ranks.ndim else result[0]
 
 
-@composite(
-    "quantile(x, q: any, axis: int? = None, keepdims: bool = False, *, "
-    "interpolation: str = 'linear')",
-    doc=_QUANTILE_DOC.format(what="; NaN where there is one", name="quantile"),
-    ref=_quantile_ref(nan=False),
-    condition="max",
-    ulp=8,
-    samples=_quantile_samples(nan=False),
-    errors=_quantile_errors,
-)
-def quantile(
-    x: Tensor,
-    q: Any,
-    axis: int | None = None,
-    keepdims: bool = False,
-    *,
-    interpolation: str = "linear",
-) -> Tensor:
-    return _quantile("quantile", x, q, axis, keepdims, interpolation, False)
+def _quantiles(name: str, what: str, nan: bool) -> Callable[..., Tensor]:
+    @composite(
+        f"{name}(x, q: any, axis: int? = None, keepdims: bool = False, *, "
+        "interpolation: str = 'linear')",
+        doc=_QUANTILE_DOC.format(what=what, name=name),
+        ref=_quantile_ref(nan=nan),
+        condition="max",
+        ulp=8,
+        samples=_quantile_samples(nan=nan),
+        errors=_quantile_errors,
+    )
+    def of_ranks(
+        x: Tensor,
+        q: Any,
+        axis: int | None = None,
+        keepdims: bool = False,
+        *,
+        interpolation: str = "linear",
+    ) -> Tensor:
+        return _quantile(name, x, q, axis, keepdims, interpolation, nan)
+
+    return of_ranks
 
 
-@composite(
-    "nanquantile(x, q: any, axis: int? = None, keepdims: bool = False, *, "
-    "interpolation: str = 'linear')",
-    doc=_QUANTILE_DOC.format(what=" of what is not NaN", name="nanquantile"),
-    ref=_quantile_ref(nan=True),
-    condition="max",
-    ulp=8,
-    samples=_quantile_samples(nan=True),
-    errors=_quantile_errors,
-)
-def nanquantile(
-    x: Tensor,
-    q: Any,
-    axis: int | None = None,
-    keepdims: bool = False,
-    *,
-    interpolation: str = "linear",
-) -> Tensor:
-    return _quantile("nanquantile", x, q, axis, keepdims, interpolation, True)
+quantile = _quantiles("quantile", "; NaN where there is one", nan=False)
+nanquantile = _quantiles("nanquantile", " of what is not NaN", nan=True)
 
 
 @composite(
@@ -472,66 +459,39 @@ _MOMENT_DOC = """The {what} and the mean over `axis`, (sum (x - mean)^2 / (n - c
     """
 
 
-def _moments(
-    place: str,
-    function: Any,
-    x: Tensor,
-    axis: Any,
-    unbiased: bool | None,
-    keepdims: bool,
-    correction: float,
-) -> tuple[Any, Any]:
-    require_dtype(place, x, FLOAT)
-    if isinstance(axis, bool):
-        axis, unbiased = None, axis
-    if unbiased is not None:
-        correction = 1 if unbiased else 0
-    kept = {"axis": axis, "keepdims": keepdims}
-    return function(x, correction=correction, **kept), mean(x, **kept)
+def _with_mean(name: str, what: str, function: Any, reference: Any) -> Callable[..., Any]:
+    @composite(
+        f"{name}(x, axis: ints? = None, unbiased: bool? = None, keepdims: bool = False, "
+        "*, correction: float = 1)",
+        doc=_MOMENT_DOC.format(what=what, name=name),
+        ref=_moment_ref(reference),
+        ulp=8,
+        condition="max",
+        samples=_moment_samples,
+        errors=_axis_errors,
+        methods=(),
+    )
+    def moments(
+        x: Tensor,
+        axis: Any = None,
+        unbiased: bool | None = None,
+        keepdims: bool = False,
+        *,
+        correction: float = 1,
+    ) -> Any:
+        require_dtype(name, x, FLOAT)
+        if isinstance(axis, bool):
+            axis, unbiased = None, axis
+        if unbiased is not None:
+            correction = 1 if unbiased else 0
+        kept = {"axis": axis, "keepdims": keepdims}
+        return function(x, correction=correction, **kept), mean(x, **kept)
+
+    return moments
 
 
-@composite(
-    "std_mean(x, axis: ints? = None, unbiased: bool? = None, keepdims: bool = False, "
-    "*, correction: float = 1)",
-    doc=_MOMENT_DOC.format(what="standard deviation", name="std_mean"),
-    ref=_moment_ref(np.std),
-    ulp=8,
-    condition="max",
-    samples=_moment_samples,
-    errors=_axis_errors,
-    methods=(),
-)
-def std_mean(
-    x: Tensor,
-    axis: Any = None,
-    unbiased: bool | None = None,
-    keepdims: bool = False,
-    *,
-    correction: float = 1,
-) -> Any:
-    return _moments("std_mean", std, x, axis, unbiased, keepdims, correction)
-
-
-@composite(
-    "var_mean(x, axis: ints? = None, unbiased: bool? = None, keepdims: bool = False, "
-    "*, correction: float = 1)",
-    doc=_MOMENT_DOC.format(what="variance", name="var_mean"),
-    ref=_moment_ref(np.var),
-    ulp=8,
-    condition="max",
-    samples=_moment_samples,
-    errors=_axis_errors,
-    methods=(),
-)
-def var_mean(
-    x: Tensor,
-    axis: Any = None,
-    unbiased: bool | None = None,
-    keepdims: bool = False,
-    *,
-    correction: float = 1,
-) -> Any:
-    return _moments("var_mean", var, x, axis, unbiased, keepdims, correction)
+std_mean = _with_mean("std_mean", "standard deviation", std, np.std)
+var_mean = _with_mean("var_mean", "variance", var, np.var)
 
 
 _INEXACT = (*FLOAT, *COMPLEX)
