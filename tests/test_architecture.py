@@ -46,6 +46,7 @@ PART_OF = {
     "device": "leaf",
     "dtypes": "leaf",
     "errors": "leaf",
+    "jit": "leaf",
     "lapack": "leaf",
     "lookup": "leaf",
     "printing": "leaf",

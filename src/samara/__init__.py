@@ -113,6 +113,7 @@ _LAZY_MODULES = (
     "cuda",
     "data",
     "fft",
+    "jit",
     "linalg",
     "nn",
     "ops",

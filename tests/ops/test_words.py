@@ -155,3 +155,61 @@ def test_grids_that_do_not_fit() -> None:
         samara.histogramdd(x, 2, weight=samara.ones(3))
     with pytest.raises(ShapeError, match="Expected points"):
         samara.histogramdd(samara.tensor(1.0), 2)
+
+
+def test_words_of_scripts() -> None:
+    assert not samara.jit.is_scripting() and not samara.jit.is_tracing()
+
+    @samara.jit.script
+    def double(x: Any) -> Any:
+        return 2 * x
+
+    @samara.jit.ignore(drop=True)
+    def same(x: Any) -> Any:
+        return samara.jit.annotate(int, x)
+
+    assert double(2) == 4 and same(3) == 3 and samara.jit.unused(double) is double
+    for call in (samara.jit.script, samara.jit.trace):
+        with pytest.raises(NotImplementedError, match="models are not turned into scripts"):
+            call(samara.nn.ReLU())
+    with pytest.raises(NotImplementedError, match=r"jit\.load"):
+        samara.jit.load("model.pt")
+    samara._assert(samara.ones(1) > 0, "no")
+    with pytest.raises(AssertionError, match="no"):
+        samara._assert(False, "no")
+
+
+def test_longer_names_of_layers() -> None:
+    from samara.nn.modules.utils import _ntuple, _pair, _reverse_repeat_tuple
+
+    nn = samara.nn
+    assert nn.modules.Conv2d is nn.Conv2d and nn.modules.Module is nn.Module
+    assert _pair(3) == (3, 3) == _pair([3, 3]) and _ntuple(5)(0) == (0,) * 5
+    assert _reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
+    with pytest.raises(AttributeError):
+        _ = nn.modules.Convolution7d
+
+
+def test_tables_of_a_module() -> None:
+    nn = samara.nn
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    assert list(model._modules) == ["0", "1"] and model._modules["0"] is model[0]
+    assert list(model[1]._parameters) == ["weight", "bias"] and not model._parameters
+    assert list(model[1]._buffers) == ["running_mean", "running_var", "num_batches_tracked"]
+    with pytest.raises(TypeError):
+        model._modules["0"] = nn.ReLU()
+
+
+def test_schedules_of_others() -> None:
+    class Halving(samara.optim.lr_scheduler._LRScheduler):
+        def get_lr(self) -> list[float]:
+            return [base * 0.5**self.last_epoch for base in self.base_lrs]
+
+    optimizer = samara.optim.SGD([samara.zeros(1, requires_grad=True)], lr=1.0)
+    schedule = Halving(optimizer)
+    rates = []
+    for _ in range(3):
+        optimizer.step()
+        schedule.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == [0.5, 0.25, 0.125]

@@ -5,6 +5,7 @@
 [2.0, 4.0]
 """
 
+from samara.autograd.custom import Function, Variable, backward, once_differentiable
 from samara.autograd.functional import grad, graph_leaves, value_and_grad
 from samara.autograd.mode import (
     enable_grad,
@@ -17,6 +18,9 @@ from samara.autograd.observe import observe
 from samara.autograd.recompute import checkpoint, checkpoint_sequential
 
 __all__ = [
+    "Function",
+    "Variable",
+    "backward",
     "checkpoint",
     "checkpoint_sequential",
     "enable_grad",
@@ -26,6 +30,7 @@ __all__ = [
     "is_grad_enabled",
     "no_grad",
     "observe",
+    "once_differentiable",
     "set_grad_enabled",
     "value_and_grad",
 ]

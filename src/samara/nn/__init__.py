@@ -1,6 +1,6 @@
 """Layers, losses, initialisers and containers, under the names of `torch.nn`."""
 
-from samara.nn import diagnose, functional, init, utils
+from samara.nn import diagnose, functional, init, modules, utils
 from samara.nn.activation import (
     CELU,
     ELU,
@@ -354,6 +354,7 @@ __all__ = [
     "diagnose",
     "functional",
     "init",
+    "modules",
     "summary",
     "utils",
 ]

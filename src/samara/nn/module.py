@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import samara
@@ -338,6 +339,21 @@ class Module:
             parameter._initializer, parameter._preview = initializer, None
         elif self.__dict__.get(name) is not None:
             _pending.initialize(self.__dict__[name], initializer, None, Module)
+
+    @property
+    def _modules(self) -> Mapping[str, Module]:
+        """The modules directly below by name, to read."""
+        return MappingProxyType({k: v for k, v in _tree.members(self) if isinstance(v, Module)})
+
+    @property
+    def _parameters(self) -> Mapping[str, Parameter]:
+        """This module's own parameters by name, to read."""
+        return MappingProxyType(dict(self.named_parameters(recurse=False)))
+
+    @property
+    def _buffers(self) -> Mapping[str, Tensor]:
+        """This module's own buffers by name, to read."""
+        return MappingProxyType(dict(self.named_buffers(recurse=False)))
 
     # --- walking ----------------------------------------------------------------------------------
 

@@ -146,6 +146,16 @@ def compile(model: Any = None, **options: Any) -> NoReturn:
     )
 
 
+@plain()
+def _assert(condition: Any, message: str) -> None:
+    """AssertionError with the message unless the condition holds. Source: PyTorch, `_assert`.
+
+    >>> samara._assert(True, "never")
+    """
+    if not condition:
+        raise AssertionError(message)
+
+
 # --- tensors --------------------------------------------------------------------------------------
 
 

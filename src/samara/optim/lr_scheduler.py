@@ -109,6 +109,9 @@ class LRScheduler:
         self._last_lr = list(state_dict["_last_lr"])
 
 
+_LRScheduler = LRScheduler  # PyTorch's older name, which schedules of others still derive from
+
+
 def _check_optimizer(scheduler: Any, optimizer: Any) -> Optimizer:
     if not isinstance(optimizer, Optimizer):
         raise ArgumentError(
