@@ -525,3 +525,25 @@ def test_an_optimizer_follows_a_model_that_is_cast_and_moved():
         optimizer.step()
     got = model.weight.detach().to("cpu").numpy()
     np.testing.assert_allclose(got, adam(start, gradients, 0.1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [optim.SGD, optim.Adam, optim.AdamW, optim.Adagrad, optim.RAdam])
+def test_pytorchs_switches(kind):
+    def trained(**options):
+        w = samara.tensor([1.0, -2.0], requires_grad=True)
+        optimizer = kind([w], lr=samara.tensor(0.1), **options)
+        for _ in range(3):
+            w.grad = w.detach() * 2
+            optimizer.step()
+        assert set(options).isdisjoint(optimizer.param_groups[0])
+        return w.detach().numpy()
+
+    expected = trained()
+    np.testing.assert_array_equal(trained(foreach=True, fused=None), expected)
+    np.testing.assert_array_equal(trained(fused=True, capturable=False), expected)
+    for name in ("capturable", "differentiable"):
+        with pytest.raises(NotImplementedError, match=f"{kind.__name__}: {name}=True is not there"):
+            trained(**{name: True})
+    with pytest.raises(TypeError, match="momenta"):
+        trained(momenta=0.9)
+    assert "lr" in inspect.signature(kind).parameters

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import samara
 from samara.autograd import enable_grad
-from samara.errors import ArgumentError, NumericsError, ShapeError
+from samara.errors import ArgumentError, NumericsError, ShapeError, UnsupportedError
 from samara.lookup import choose
 from samara.optim._stepper import Stepper, make_stepper
 from samara.tensor import Tensor, asarray
@@ -29,6 +30,27 @@ class StateReport(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+# PyTorch's choices between ways to the same numbers, and those of a GPU's or a graph's.
+_IDLE_SWITCHES = ("foreach", "fused")
+_ABSENT_SWITCHES = ("capturable", "differentiable")
+
+
+def _with_pytorchs_switches(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that knows PyTorch's switches: kernels are fused already, others not there."""
+
+    @functools.wraps(init)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
+        for name in _ABSENT_SWITCHES:
+            if kwargs.pop(name, False):
+                raise UnsupportedError(
+                    f"{type(self).__name__}: {name}=True is not there. Expected False. Fix: leave "
+                    "it out."
+                )
+        init(self, *args, **{k: v for k, v in kwargs.items() if k not in _IDLE_SWITCHES})
+
+    return wrapped
 
 
 class ParamGroup(dict[str, Any]):
@@ -98,6 +120,11 @@ class Optimizer:
         _give_names(groups, taken=set())
         for settings, entries in groups:
             self._add(settings, entries)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            type.__setattr__(cls, "__init__", _with_pytorchs_switches(cls.__dict__["__init__"]))
 
     # --- written by each optimizer ----------------------------------------------------------------
 
