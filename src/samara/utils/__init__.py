@@ -1,5 +1,5 @@
 """Places where PyTorch keeps what Samara keeps elsewhere."""
 
-from samara.utils import checkpoint
+from samara.utils import checkpoint, data
 
-__all__ = ["checkpoint"]
+__all__ = ["checkpoint", "data"]
