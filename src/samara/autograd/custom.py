@@ -227,8 +227,10 @@ _custom = _core.Operation(
 def once_differentiable(function: Callable[..., Any]) -> Callable[..., Any]:
     """A `backward` whose gradients cannot be differentiated again: trying raises GradientError.
 
-    >>> once_differentiable(lambda ctx, g: g)(None, samara.tensor(1.0)).item()
-    1.0
+    >>> double = once_differentiable(lambda ctx, g: 2 * g)
+    >>> with samara.no_grad():  # as in a backward pass of first order
+    ...     double(None, samara.tensor(1.0)).item()
+    2.0
     """
 
     @functools.wraps(function)
