@@ -213,6 +213,12 @@ Tensor batched(const Tensor& x, int rank) {
   return alias(x, shape, strides, x.offset());
 }
 
+Dims batched_shape(const Tensor& x, int rank) {
+  Dims shape = x.shape();
+  if (shape.size() == rank + 1) shape.insert(0, 1);
+  return shape;
+}
+
 Tensor unbatched_like(const Tensor& y, const Tensor& like, int rank) {
   if (like.rank() == rank + 2) return y;
   Dims shape = y.shape(), strides = y.strides();
@@ -252,6 +258,19 @@ PoolWindow pool_window(const Call& call, int rank, bool dilated) {
          ". Expected a padding of at most half the kernel, ", span / 2,
          ". Fix: lower the padding, or pad the input first.");
   }
+  return window;
+}
+
+PoolWindow pool_window(const BackwardCall& call, int rank, bool dilated) {
+  const auto sizes = [&](int i) {
+    const Dims& given = call[i].integers();
+    return given.size() == rank ? given : Dims::filled(rank, given[0]);
+  };
+  PoolWindow window;
+  window.kernel = sizes(1);
+  window.stride = call[2].is_none() || call[2].integers().empty() ? window.kernel : sizes(2);
+  window.padding = sizes(3);
+  window.dilation = dilated ? sizes(4) : Dims::filled(rank, 1);
   return window;
 }
 

@@ -5,6 +5,7 @@
 // one byte for windows of up to 256 positions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/dtype.h"
 #include "core/operation.h"
 #include "core/tensor.h"
+#include "cpu/threads.h"
 #include "ops/image.h"
 
 namespace samara {
@@ -88,8 +90,9 @@ struct PoolGeometry {
 // "a signal [C, L] or [N, C, L]" and so on, with the check that x is one without axes of size 0
 // beside the batch.
 void check_pool_input(std::string_view place, const Tensor& x, int rank);
-// x with the batch axis that an unbatched input lacks.
+// x with the batch axis that an unbatched input lacks, and its shape then.
 Tensor batched(const Tensor& x, int rank);
+Dims batched_shape(const Tensor& x, int rank);
 // The result of a batched computation in the form of `like`.
 Tensor unbatched_like(const Tensor& y, const Tensor& like, int rank);
 
@@ -98,6 +101,8 @@ Dims per_axis(std::string_view place, std::string_view what, const Dims& given, 
 // (x, kernel_size, stride, padding, dilation) from argument 1 on; without dilation when `dilated`
 // is false. Checks them against each other.
 PoolWindow pool_window(const Call& call, int rank, bool dilated);
+// The same of arguments that were checked.
+PoolWindow pool_window(const BackwardCall& call, int rank, bool dilated);
 // The shape [N, C, *spatial] of the result; fails when an axis would be empty.
 Dims pooled_shape(std::string_view place, const Dims& input, const PoolWindow& window,
                   bool ceil_mode);
@@ -109,6 +114,25 @@ bool streams_to(const Tensor& out, int64_t row);
 
 // How many planes (or rows of them) make one tile.
 int64_t pool_grain(int64_t items, int64_t elements_per_item);
+
+// Calls body(begin, end) on ranges of planes or, channels last, of rows of outputs.
+template <class Body>
+void forward_ranges(const PoolGeometry& geometry, const Body& body) {
+  const PoolShape& shape = geometry.shape;
+  const int64_t rows = geometry.images * shape.axis[0].out * shape.axis[1].out;
+  const int64_t items = geometry.channels_last ? rows : geometry.planes();
+  const int64_t all = geometry.planes() * (shape.in + shape.out);
+  parallel_ranges(items, pool_grain(items, all / std::max<int64_t>(items, 1)), body);
+}
+// The same, channels last, of rows of inputs.
+template <class Body>
+void backward_ranges(const PoolGeometry& geometry, const Body& body) {
+  const PoolShape& shape = geometry.shape;
+  const int64_t rows = geometry.images * shape.axis[0].in * shape.axis[1].in;
+  if (geometry.channels_last)
+    return parallel_ranges(rows, pool_grain(rows, 2 * shape.axis[2].in * shape.channels), body);
+  parallel_ranges(geometry.planes(), pool_grain(geometry.planes(), shape.in + shape.out), body);
+}
 
 // --- kernels -------------------------------------------------------------------------------------
 

@@ -20,15 +20,11 @@ const AveragePoolKernel& kernel_for(DType dtype) {
 // inputs: x; outputs: y.
 void forward_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geometry) {
   const Tensor &x = inputs[0], &y = outputs[0];
-  const PoolShape& shape = geometry.shape;
   const AveragePoolKernel& kernel = kernel_for(x.dtype());
   const auto run = geometry.channels_last ? kernel.forward_last : kernel.forward_first;
-  const int64_t rows = geometry.images * shape.axis[0].out * shape.axis[1].out;
-  const int64_t items = geometry.channels_last ? rows : geometry.planes();
-  const int64_t all = geometry.planes() * (shape.in + shape.out);
-  parallel_ranges(
-      items, pool_grain(items, all / std::max<int64_t>(items, 1)),
-      [&](int64_t begin, int64_t end) { run(x.address(), y.address(), shape, begin, end); });
+  forward_ranges(geometry, [&](int64_t begin, int64_t end) {
+    run(x.address(), y.address(), geometry.shape, begin, end);
+  });
 }
 const KernelSlot<PoolGeometry> forward_slot("avg_pool", forward_cpu);
 
@@ -37,23 +33,15 @@ void adjoint_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geom
   const Tensor &g = inputs[0], &out = outputs[0];
   const PoolShape& shape = geometry.shape;
   const AveragePoolKernel& kernel = kernel_for(g.dtype());
-  if (geometry.channels_last) {
-    const int64_t rows = geometry.images * shape.axis[0].in * shape.axis[1].in;
-    PoolShape written = shape;
-    written.streams = streams_to(out, shape.channels);
-    const int64_t row = shape.axis[2].in * shape.channels;
-    parallel_ranges(rows, pool_grain(rows, 2 * row), [&](int64_t begin, int64_t end) {
-      kernel.backward_last(g.address(), out.address(), written, begin, end);
-    });
-    return;
-  }
+  PoolShape written = shape;
+  written.streams = geometry.channels_last && streams_to(out, shape.channels);
   const int64_t bytes = (shape.in + shape.out) * static_cast<int64_t>(sizeof(double));
-  parallel_ranges(geometry.planes(), pool_grain(geometry.planes(), shape.in + shape.out),
-                  [&](int64_t begin, int64_t end) {
-                    Scratch scratch(bytes);
-                    kernel.backward_first(g.address(), out.address(), scratch.data(), shape, begin,
-                                          end);
-                  });
+  backward_ranges(geometry, [&](int64_t begin, int64_t end) {
+    if (geometry.channels_last)
+      return kernel.backward_last(g.address(), out.address(), written, begin, end);
+    Scratch scratch(bytes);
+    kernel.backward_first(g.address(), out.address(), scratch.data(), written, begin, end);
+  });
 }
 const KernelSlot<PoolGeometry> adjoint_slot("avg_pool_adjoint", adjoint_cpu);
 
@@ -85,12 +73,6 @@ void window_forward(Call& call, bool adjoint) {
   window.divisor = call.real(6);
   const ImageOrder order = call.boolean(7) ? ImageOrder::channels_last : ImageOrder::channels_first;
   call.output(run(call.tensor(0), call[1].integers(), window, order, adjoint));
-}
-
-Dims batched_shape(const Tensor& x, int rank) {
-  Dims shape = x.shape();
-  if (shape.size() == rank + 1) shape.insert(0, 1);
-  return shape;
 }
 
 void window_backward(BackwardCall& call, const NativeCall& other) {
@@ -168,14 +150,7 @@ void pool_backward(BackwardCall& call, int rank, const PoolWindow& window) {
 
 template <int kRank>
 void avg_pool_backward(BackwardCall& call) {
-  const auto sizes = [&](int i) {
-    const Dims& given = call[i].integers();
-    return given.size() == kRank ? given : Dims::filled(kRank, given[0]);
-  };
-  PoolWindow window;
-  window.kernel = sizes(1);
-  window.stride = call[2].is_none() || call[2].integers().empty() ? window.kernel : sizes(2);
-  window.padding = sizes(3);
+  PoolWindow window = pool_window(call, kRank, false);
   window.count_padding = call[5].boolean();
   if (kRank > 1 && !call[6].is_none()) window.divisor = call[6].real();
   pool_backward(call, kRank, window);

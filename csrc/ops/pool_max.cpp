@@ -140,21 +140,16 @@ void each_plane_of_positions(const Tensor& positions, const PoolGeometry& geomet
 // inputs: x; outputs: y, and, or nothing, positions and indices.
 void forward_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geometry) {
   const Tensor &x = inputs[0], &positions = outputs[1];
-  const PoolShape& shape = geometry.shape;
   if (!is_floating(x.dtype())) {
     max_integers(outputs, x, geometry);
   } else {
     const MaxPoolKernel& kernel = kernel_for(x.dtype());
     const auto run = geometry.channels_last ? kernel.forward_last[position_kind(positions)]
                                             : kernel.forward_first[position_kind(positions)];
-    const int64_t rows = geometry.images * shape.axis[0].out * shape.axis[1].out;
-    const int64_t items = geometry.channels_last ? rows : geometry.planes();
-    const int64_t all = geometry.planes() * (shape.in + shape.out);
-    parallel_ranges(items, pool_grain(items, all / std::max<int64_t>(items, 1)),
-                    [&](int64_t begin, int64_t end) {
-                      run(x.address(), outputs[0].address(), address_or_null(positions), shape,
-                          begin, end);
-                    });
+    forward_ranges(geometry, [&](int64_t begin, int64_t end) {
+      run(x.address(), outputs[0].address(), address_or_null(positions), geometry.shape, begin,
+          end);
+    });
   }
   if (!outputs[2]) return;
   int64_t* indices = outputs[2].data<int64_t>();
@@ -170,26 +165,17 @@ void scatter_cpu(TensorSpan outputs, TensorSpan inputs, const PoolGeometry& geom
   const PoolShape& shape = geometry.shape;
   const MaxPoolKernel& kernel = kernel_for(g.dtype());
   const int kind = position_kind(positions);
-  if (geometry.channels_last) {
-    const int64_t rows = geometry.images * shape.axis[0].in * shape.axis[1].in;
-    PoolShape written = shape;
-    written.streams = streams_to(out, shape.channels);
-    const int64_t row = shape.axis[2].in * shape.channels;
-    parallel_ranges(rows, pool_grain(rows, 2 * row), [&](int64_t begin, int64_t end) {
-      kernel.backward_last[kind](g.address(), positions.address(), out.address(), written, begin,
-                                 end);
-    });
-    return;
-  }
-  const bool half = is_half(g.dtype());
   PoolShape written = shape;
-  written.streams = streams_to(out, shape.axis[2].in);
-  parallel_ranges(geometry.planes(), pool_grain(geometry.planes(), shape.in + shape.out),
-                  [&](int64_t begin, int64_t end) {
-                    Scratch scratch(half ? shape.in * static_cast<int64_t>(sizeof(float)) : 0);
-                    kernel.backward_first[kind](g.address(), positions.address(), out.address(),
-                                                scratch.data(), written, begin, end);
-                  });
+  written.streams = streams_to(out, geometry.channels_last ? shape.channels : shape.axis[2].in);
+  const int64_t bytes = is_half(g.dtype()) ? shape.in * static_cast<int64_t>(sizeof(float)) : 0;
+  backward_ranges(geometry, [&](int64_t begin, int64_t end) {
+    if (geometry.channels_last)
+      return kernel.backward_last[kind](g.address(), positions.address(), out.address(), written,
+                                        begin, end);
+    Scratch scratch(bytes);
+    kernel.backward_first[kind](g.address(), positions.address(), out.address(), scratch.data(),
+                                written, begin, end);
+  });
 }
 const KernelSlot<PoolGeometry> scatter_slot("max_pool_scatter", scatter_cpu);
 
@@ -272,24 +258,14 @@ void adaptive_max_pool_forward(Call& call) {
 // --- backward ------------------------------------------------------------------------------------
 
 void scatter_gradient(BackwardCall& call, int rank, const PoolWindow& window) {
-  Dims shape = call.tensor(0).shape();
-  if (shape.size() == rank + 1) shape.insert(0, 1);
+  const Dims shape = batched_shape(call.tensor(0), rank);
   call.set(0, scatter(call.gradient(), call.saved(0), shape, window.kernel, window.stride,
                       window.padding, window.dilation, call.saved(1).elements() == 1));
 }
 
 template <int kRank>
 void max_pool_backward(BackwardCall& call) {
-  const auto sizes = [&](int i) {
-    const Dims& given = call[i].integers();
-    return given.size() == kRank ? given : Dims::filled(kRank, given[0]);
-  };
-  PoolWindow window;
-  window.kernel = sizes(1);
-  window.stride = call[2].is_none() || call[2].integers().empty() ? window.kernel : sizes(2);
-  window.padding = sizes(3);
-  window.dilation = sizes(4);
-  scatter_gradient(call, kRank, window);
+  scatter_gradient(call, kRank, pool_window(call, kRank, true));
 }
 
 template <int kRank>
