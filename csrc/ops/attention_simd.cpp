@@ -1,19 +1,13 @@
 // The loops of attention over blocks of scores.
 #include "ops/attention.h"
 
+#include "ops/exponential.h"
 #include "ops/lanes.h"
 
 namespace samara::SAMARA_ISA {
 namespace {
 
 using namespace lanes;
-
-// e^x for x <= 0; what would not be a normal number is 0.
-SAMARA_FUNCTION float exponential(float x) {
-  const float result = math::exp_moderate(x < -87.0f ? -87.0f : x);
-  return x < -87.0f ? 0.0f : result;
-}
-SAMARA_FUNCTION double exponential(double x) { return math::exp(x); }
 
 // As many numbers side by side as two registers hold.
 template <class T>

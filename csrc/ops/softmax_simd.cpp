@@ -1,6 +1,7 @@
 // The loops of softmax and of what is built on it.
 #include "ops/softmax.h"
 
+#include "ops/exponential.h"
 #include "ops/lanes.h"
 
 namespace samara::SAMARA_ISA {
@@ -15,14 +16,6 @@ template <class L>
 SAMARA_FUNCTION double sum_of(const L* values, int64_t n) {
   return sum_row<L>(values, n, [](auto v) { return v; });
 }
-
-// e^x for x <= 0 or NaN, which is all that is needed once the largest element is subtracted. What
-// would not be a normal number is 0.
-SAMARA_FUNCTION float exponential(float x) {
-  const float result = math::exp_moderate(x < -87.0f ? -87.0f : x);
-  return x < -87.0f ? 0.0f : result;
-}
-SAMARA_FUNCTION double exponential(double x) { return math::exp(x); }
 
 // values[0 .. count) = e^values, and zeros up to a whole number of vectors, which is returned.
 // There is room for them.
