@@ -192,15 +192,18 @@ std::vector<Tile> tiles_of(const Gathering& g, const float* weights) {
     const int64_t floats = g.rows(phase) * panel;  // of a panel
     const int64_t work = pixels * panels * std::max<int64_t>(floats, panel);
     const int64_t wanted = std::clamp<int64_t>(work / least_work, 1, wanted_tiles);
-    // Many weights are cut, so that each part is read once; few are read by all.
-    const int64_t across = panels * floats > 2 * cached_floats ? std::min(panels, wanted) : 1;
+    // Many weights are cut, so that each part is read once; few are read by all. In between, tiles
+    // that follow one another share the half that is in the cache.
+    const int64_t across = panels * floats > 2 * cached_floats ? std::min(panels, wanted)
+                           : panels * floats > cached_floats   ? std::min<int64_t>(wanted, 2)
+                                                               : 1;
     const int64_t down =
         std::min(pieces(wanted, across), std::max<int64_t>(pixels / (4 * block), 1));
     const int64_t more = std::min(panels, pieces(wanted, down));
     const int64_t columns = std::max(across, more);
     const int64_t blocks = pieces(pixels, block);
-    for (int64_t i = 0; i < down; ++i)
-      for (int64_t j = 0; j < columns; ++j)
+    for (int64_t j = 0; j < columns; ++j)
+      for (int64_t i = 0; i < down; ++i)
         tiles.push_back({&phase, weights, blocks * i / down * block,
                          std::min(pixels, blocks * (i + 1) / down * block), panels * j / columns,
                          panels * (j + 1) / columns});
