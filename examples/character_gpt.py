@@ -3,7 +3,8 @@
 python examples/character_gpt.py TEXT [--steps 2000] [--large] [--temperature 0.8] [--top-k 50]
 
 The small model (4 layers, 4 heads, 128 wide, context 64, batch 12) takes about a minute on two
-cores and reaches a validation loss of 1.88 on Shakespeare's plays (1.1 million characters).
+cores and reaches a validation loss of about 1.82 on Shakespeare's plays (1.1 million characters); at
+half the learning rate, as in Karpathy's nanoGPT, 1.91.
 """
 
 import argparse
@@ -46,25 +47,26 @@ def validation_loss(model: GPT, data: np.ndarray, batches: int = 200) -> float:
     return sum(losses) / len(losses)
 
 
-def rate(step: int, steps: int, highest: float = 1e-3, lowest: float = 1e-4) -> float:
-    """A linear rise over 100 steps, then a cosine's fall."""
+def rate(step: int, steps: int, highest: float) -> float:
+    """A linear rise over 100 steps, then a cosine's fall to a tenth."""
     if step < 100:
         return highest * (step + 1) / 101
     part = (step - 100) / max(1, steps - 100)
-    return lowest + 0.5 * (1 + math.cos(math.pi * part)) * (highest - lowest)
+    return highest * (0.1 + 0.45 * (1 + math.cos(math.pi * part)))
 
 
-def train(model: GPT, data: np.ndarray, steps: int, size: int = 12, seed: int = 1337) -> None:
+def train(model: GPT, data: np.ndarray, steps: int, highest: float = 2e-3, seed: int = 1337):
+    """AdamW on random batches of 12, with weight decay on the matrices alone."""
     rng = np.random.default_rng(seed)
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     others = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": others, "weight_decay": 0.0}]
-    optimizer = optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
+    optimizer = optim.AdamW(groups, lr=highest, betas=(0.9, 0.99))
     start = time.perf_counter()
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps)
-        loss = loss_of(model, *batch(data, size, model.context, rng))
+            group["lr"] = rate(step, steps, highest)
+        loss = loss_of(model, *batch(data, 12, model.context, rng))
         optimizer.zero_grad()
         loss.backward()
         optim.clip_grad_norm_(model.parameters(), 1.0)
@@ -107,6 +109,7 @@ def main() -> None:
     parser.add_argument("text", type=Path)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--large", action="store_true", help="6 layers, 6 heads, 384 wide")
+    parser.add_argument("--rate", type=float, default=2e-3, help="the highest learning rate")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--top-k", type=int, default=50)
     parser.add_argument("--top-p", type=float, default=1.0)
@@ -122,7 +125,7 @@ def main() -> None:
     print(
         f"{sum(p.numel() for p in model.parameters()):,} parameters, {len(characters)} characters"
     )
-    train(model, data[:cut], options.steps)
+    train(model, data[:cut], options.steps, options.rate)
     print(f"validation loss {validation_loss(model, data[cut:]):.4f}")
     start = time.perf_counter()
     sampling = {k: getattr(options, k) for k in ("temperature", "top_k", "top_p")}
