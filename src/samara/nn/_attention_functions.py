@@ -162,7 +162,8 @@ def attend(
         causal = False
     split = (batch, heads, -1, width // heads)
     q, k, v = (x.reshape(*x.shape[:2], heads, -1).permute(1, 2, 0, 3) for x in (q, k, v))
-    k, v = (x if s is None else s.reshape(split) for x, s in zip((k, v), static, strict=True))
+    k = k if static[0] is None else static[0].reshape(split)
+    v = v if static[1] is None else static[1].reshape(split)
     if add_zero_attn:
         nothing = samara.zeros(*k.shape[:2], 1, k.shape[3], dtype=k.dtype, device=k.device)
         k, v = samara.cat([k, nothing], dim=2), samara.cat([v, nothing], dim=2)

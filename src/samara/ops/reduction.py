@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from samara.dtypes import BOOL, COMPLEX
-from samara.errors import ArgumentError, ShapeError
+from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.adapt import store
 from samara.ops.record import ALL, FLOAT, NUMERIC, REAL, ErrorSample, Function, Sample, operation
 from samara.tensor import Tensor
@@ -478,12 +478,15 @@ def _torch_variance(name: str) -> Callable[..., Any]:
             correction = 0.0 if unbiased is False or standard else 1.0
         if not standard or dim is not None:
             standard |= {"axis": dim, "keepdims": keepdim}
-        if x.dtype in COMPLEX:
+        try:
+            result: Tensor = globals()[name](x, correction=correction, **standard)
+        except DTypeError:
+            if not isinstance(x, Tensor) or x.dtype not in COMPLEX:
+                raise
             # The distance from the mean in the plane: both parts count.
-            both: Tensor = var(x.real, correction=correction, **standard)
-            both = both + var(x.imag, correction=correction, **standard)
-            return both if name == "var" else both.sqrt()
-        result: Tensor = globals()[name](x, correction=correction, **standard)
+            result = var(x.real, correction=correction, **standard)
+            result = result + var(x.imag, correction=correction, **standard)
+            return result if name == "var" else result.sqrt()
         return result
 
     call.__name__ = call.__qualname__ = name
