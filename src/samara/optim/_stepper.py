@@ -55,7 +55,7 @@ class ReferenceStepper:
 
     def __init__(self, optimizer: Any, parameters: list[Tensor]) -> None:
         self._update = optimizer.reference_update
-        self._names: tuple[str, ...] = optimizer.state_names
+        self._names: tuple[str, ...] = getattr(optimizer, "state_names", ())
         self._parameters = parameters
         self._settings: dict[str, float] = {}
         self._steps = [0] * len(parameters)

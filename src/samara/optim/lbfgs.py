@@ -86,7 +86,7 @@ class LBFGS(Optimizer):
         return {**self._numbers(group, names), "strong_wolfe": float(search)}
 
     @property
-    def state(self) -> dict[str, dict[str, Any]]:
+    def state(self) -> dict[Any, dict[str, Any]]:
         """The memory of all parameters together, under the first one's name."""
         return {self._names[0][0]: self._memory}
 

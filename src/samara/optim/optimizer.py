@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -83,6 +85,9 @@ class Optimizer:
     `skipped_steps` (`nonfinite="skip"`). Raises ArgumentError for lr <= 0, no parameters, or one
     given twice.
 
+    A subclass may be written as for PyTorch: `step` changes the parameters under `no_grad`, and
+    `self.state[parameter]` is a dict for what it keeps.
+
     >>> import samara
     >>> w = samara.tensor([1.0], requires_grad=True)
     >>> optimizer = samara.optim.SGD([w], lr=0.5)
@@ -96,6 +101,8 @@ class Optimizer:
     kernel: ClassVar[str | None] = None
     #: The tensors kept per parameter, in the kernel's order.
     state_names: ClassVar[tuple[str, ...]]
+    #: Written as PyTorch's are: `step` does everything, with `self.state[parameter]`.
+    _writes_step: ClassVar[bool] = False
     #: low <= value < high of the settings that may not be just any number from 0.
     ranges: ClassVar[Mapping[str, tuple[float, float]]] = {}
     #: Whether the number of steps is part of the state.
@@ -110,6 +117,7 @@ class Optimizer:
         self._steppers: list[Stepper] = []
         self._names: list[list[str]] = []
         self._known: set[int] = set()
+        self._kept: defaultdict[Tensor, dict[str, Any]] = defaultdict(dict)
         groups = _as_groups(self._title, params)
         if not any(entries for _, entries in groups):
             raise ArgumentError(
@@ -123,6 +131,7 @@ class Optimizer:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._writes_step = not hasattr(cls, "state_names")
         if "__init__" in cls.__dict__:
             type.__setattr__(cls, "__init__", _with_pytorchs_switches(cls.__dict__["__init__"]))
 
@@ -245,8 +254,9 @@ class Optimizer:
         for entry in entries:
             self._check_parameter(entry)
         group = ParamGroup({"params": parameters, **self.defaults, **settings})
-        _check_lr(self._title, group["lr"])
-        numbers = self.settings(group)
+        if "lr" in group:
+            _check_lr(self._title, group["lr"])
+        numbers = {} if self._writes_step else self.settings(group)
         self._known.update(id(p) for p in parameters)
         self.param_groups.append(group)
         self._names.append([entry.name for entry in entries])
@@ -278,8 +288,10 @@ class Optimizer:
     # --- state ------------------------------------------------------------------------------------
 
     @property
-    def state(self) -> dict[str, dict[str, Any]]:
+    def state(self) -> dict[Any, dict[str, Any]]:
         """The state by parameter name: live tensors, empty before the first step."""
+        if self._writes_step:
+            return self._kept
         found: dict[str, dict[str, Any]] = {}
         for names, stepper in zip(self._names, self._steppers, strict=True):
             for index, name in enumerate(names):
@@ -307,7 +319,14 @@ class Optimizer:
         for group, names in zip(self.param_groups, self._names, strict=True):
             plain = {name: value for name, value in group.items() if name != "params"}
             groups.append({**plain, "params": list(names)})
-        return {"state": self.state, "param_groups": groups}
+        state = self.state
+        if self._writes_step:
+            state = {name: dict(state[p]) for name, p in self._named() if p in state}
+        return {"state": state, "param_groups": groups}
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for names, group in zip(self._names, self.param_groups, strict=True):
+            yield from zip(names, group["params"], strict=True)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> StateReport:
         """Take over state and settings: by name, or by position from a state without names.
@@ -325,7 +344,12 @@ class Optimizer:
                 "of this optimizer. Fix: load it into the optimizer of the same model, or "
                 "strict=False to start fresh where an entry is missing."
             )
-        writes = []
+        writes: list[tuple[Stepper, int, int, list[Tensor | None]]] = []
+        if self._writes_step:
+            self._kept.clear()
+            for name, parameter in self._named():
+                self._kept[parameter].update(copy.deepcopy(dict(loaded.get(name) or {})))
+            loaded = {}
         for names, group, stepper in zip(
             self._names, self.param_groups, self._steppers, strict=True
         ):
