@@ -79,12 +79,23 @@ bool scatter(void* target, const IndexRun& run, const void* source) {
   return visit_places(run, [=](int64_t j, int64_t place) { to[place] = from[j]; });
 }
 
+// Few indices into a long lane: only the sums that are pointed to are ever touched.
+template <class T>
+SAMARA_FUNCTION bool add_few(const T* x, const IndexRun& run, const T* from, double* sums, T* out) {
+  if (!inside(run)) return false;
+  if (out != x) __builtin_memcpy(out, x, static_cast<size_t>(run.size) * sizeof(T));
+  visit_places(run, [=](int64_t, int64_t place) { sums[place] = load(out + place); });
+  visit_places(run, [=](int64_t j, int64_t place) { sums[place] += load(from + j); });
+  return visit_places(run, [=](int64_t, int64_t place) { store(out + place, sums[place]); });
+}
+
 template <class T>
 bool add_lane(const void* lane, const IndexRun& run, const void* source, double* sums,
               void* result) {
   const T* x = static_cast<const T*>(lane);
   const T* from = static_cast<const T*>(source);
   T* out = static_cast<T*>(result);
+  if (run.n < run.size / 8) return add_few(x, run, from, sums, out);
   for (int64_t i = 0; i < run.size; ++i) sums[i] = static_cast<double>(load(x + i));
   if (!visit_places(run, [=](int64_t j, int64_t place) {
         sums[place] += static_cast<double>(load(from + j));

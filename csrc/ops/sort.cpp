@@ -79,15 +79,17 @@ void restore_special(const T* x, int64_t n, T* sorted) {
   }
 }
 
-// Sorts rows of one length. Its words hold 8-byte numbers for at most four per element.
+// Sorts rows of one length.
 template <class T>
 class RowSorter {
  public:
   RowSorter(int64_t n, bool descending)
       : kernels_(sort_table().row[static_cast<int>(DTypeOf<T>::dtype)]),
         n_(n),
-        descending_(descending) {
-    const int64_t words = kWide && !sort_table().pairs ? 4 * n : 2 * n;
+        descending_(descending),
+        entries_(!sort_table().pairs || use_radix(n)) {
+    // Words and as many to sort them into; an entry is two.
+    const int64_t words = kWide && entries_ ? 4 * n : 2 * n;
     if (words <= kFew) return;
     large_ = empty({words}, DType::int64);
     words_ = large_.data<uint64_t>();
@@ -117,10 +119,10 @@ class RowSorter {
       if (key_bits + place_bits <= 64)
         return sort_packed<uint64_t>(x, count, {range.low, place_bits, descending_}, key_bits,
                                      values, places);
-      if (sort_table().pairs && !use_radix(n_))
-        sort_pairs(x, count, values, places);
-      else
+      if (entries_)
         sort_entries(x, count, values, places);
+      else
+        sort_pairs(x, count, values, places);
     }
   }
 
@@ -189,6 +191,7 @@ class RowSorter {
   const SortKernels& kernels_;
   int64_t n_;
   bool descending_;
+  bool entries_;  // keys that leave no room for places are sorted as entries, else as pairs
   static constexpr int64_t kFew = 256;
   alignas(64) uint64_t few_[kFew];
   uint64_t* words_ = few_;

@@ -90,6 +90,24 @@ def test_an_index_out_of_range_changes_nothing(wrong: int, place: int, axis: int
     assert x.tolist() == before
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_scatter_add_of_few_indices_into_a_long_lane(dtype: str) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(2, 3000)).astype(dtype)
+    index = rng.integers(-3000, 3000, size=(2, 50))
+    index[:, 7], index[:, 9:13] = -1, 2999
+    source = rng.normal(size=(2, 50)).astype(dtype)
+    expected = x.astype("float64")
+    for i, j in np.ndindex(index.shape):
+        expected[i, index[i, j]] += source[i, j]
+    arguments = (1, samara.asarray(index), samara.asarray(source))
+    rounded = (expected.astype("float32") if dtype == "float16" else expected).astype(dtype)
+    t = samara.asarray(x.copy())
+    np.testing.assert_array_equal(samara.scatter_add(t, *arguments).numpy(), rounded)
+    np.testing.assert_array_equal(t.numpy(), x)
+    np.testing.assert_array_equal(t.scatter_add_(*arguments).numpy(), rounded)
+
+
 def test_the_source_may_be_the_target() -> None:
     x = np.arange(12.0, dtype="float32").reshape(3, 4)
     index = np.array([[3, 2, 1, 0]] * 3)

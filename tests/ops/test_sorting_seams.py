@@ -112,9 +112,9 @@ def test_any_bits_of_floats(dtype: str, words: list[int], descending: bool) -> N
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
-def test_the_same_bits_with_any_number_of_threads(threads: int) -> None:
-    x = np.random.default_rng(7).normal(size=(1 << 20) + 17).astype("float32")
-    x[::5] = x[3]
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_the_same_bits_with_any_number_of_threads(dtype: str, threads: int) -> None:
+    x = make_row("special", (1 << 20) + 17, dtype)
     before = samara.get_num_threads()
     try:
         samara.set_num_threads(threads)
