@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "cpu/float_vector.h"
+
 namespace samara::SAMARA_ISA {
 namespace {
 
@@ -10,29 +12,16 @@ using std::int64_t;
 
 // As in cpu/gemm_simd.cpp: a block of products is two vectors wide and fills the registers.
 #if defined(__AVX512F__)
-constexpr int vector_bytes = 64;
 constexpr int rows_per_block = 14;
 #elif defined(__AVX2__)
-constexpr int vector_bytes = 32;
 constexpr int rows_per_block = 6;
 #else
-constexpr int vector_bytes = 16;
 constexpr int rows_per_block = 4;
 #endif
-constexpr int width = vector_bytes / 4;
+constexpr int width = lanes;
 constexpr int panel_width = 2 * width;
 constexpr int points = 36;
 constexpr int64_t part_stride = winograd_run * panel_width + winograd_gap;
-
-typedef float Vector __attribute__((vector_size(vector_bytes)));
-typedef float Unaligned __attribute__((vector_size(vector_bytes), aligned(4), may_alias));
-
-[[gnu::always_inline]] inline Vector load(const float* from) {
-  return *reinterpret_cast<const Unaligned*>(from);
-}
-[[gnu::always_inline]] inline void store(float* to, Vector v) {
-  *reinterpret_cast<Unaligned*>(to) = v;
-}
 
 int64_t smaller(int64_t x, int64_t y) { return x < y ? x : y; }
 

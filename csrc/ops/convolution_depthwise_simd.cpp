@@ -1,32 +1,15 @@
 // The loops of depthwise convolution, a vector of channels at a time.
 #include "ops/convolution_depthwise.h"
 
+#include "cpu/float_vector.h"
+
 namespace samara::SAMARA_ISA {
 namespace {
 
 using std::int64_t;
 
-#if defined(__AVX512F__)
-constexpr int vector_bytes = 64;
-#elif defined(__AVX2__)
-constexpr int vector_bytes = 32;
-#else
-constexpr int vector_bytes = 16;
-#endif
-constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
 // Pixels whose sums are in registers together: enough to hide the latency of the additions.
 constexpr int pixels = 8;
-
-typedef float Vector __attribute__((vector_size(vector_bytes)));
-typedef float Unaligned
-    __attribute__((vector_size(vector_bytes), aligned(sizeof(float)), may_alias));
-
-[[gnu::always_inline]] inline Vector load(const float* from) {
-  return *reinterpret_cast<const Unaligned*>(from);
-}
-[[gnu::always_inline]] inline void store(float* to, Vector v) {
-  *reinterpret_cast<Unaligned*>(to) = v;
-}
 
 template <int count>
 [[gnu::always_inline]] inline void block(const DepthwiseRun& run, int64_t first, int64_t c) {

@@ -2,6 +2,7 @@
 #include <cstring>
 #include <utility>
 
+#include "cpu/float_vector.h"
 #include "ops/convolution_direct.h"
 
 namespace samara::SAMARA_ISA {
@@ -12,25 +13,11 @@ using std::int64_t;
 // Panels are two vectors wide. The rows are limited by the pointers that fit into general registers
 // (block) and by the sums that fit into vector registers (gradient).
 #if defined(__AVX512F__)
-constexpr int vector_bytes = 64, most_rows = 12, most_gradient_rows = 14;
-#elif defined(__AVX2__)
-constexpr int vector_bytes = 32, most_rows = 6, most_gradient_rows = 6;
+constexpr int most_rows = 12, most_gradient_rows = 14;
 #else
-constexpr int vector_bytes = 16, most_rows = 6, most_gradient_rows = 6;
+constexpr int most_rows = 6, most_gradient_rows = 6;
 #endif
-constexpr int lanes = vector_bytes / static_cast<int>(sizeof(float));
 constexpr int panel = 2 * lanes;
-
-typedef float Vector __attribute__((vector_size(vector_bytes)));
-typedef float Unaligned
-    __attribute__((vector_size(vector_bytes), aligned(sizeof(float)), may_alias));
-
-[[gnu::always_inline]] inline Vector load(const float* from) {
-  return *reinterpret_cast<const Unaligned*>(from);
-}
-[[gnu::always_inline]] inline void store(float* to, Vector v) {
-  *reinterpret_cast<Unaligned*>(to) = v;
-}
 
 // NaN stays.
 [[gnu::always_inline]] inline Vector clamp(Vector v, const DirectBlock& block) {
