@@ -78,6 +78,7 @@ CPP_LAYERS: dict[str, set[str]] = {
 # Libraries, and the only files that see them.
 CPP_LIBRARIES = {
     r"ducc0/": r"ops/fft_simd\.cpp",
+    r"x86-simd-sort/": r"ops/sort_simd\.cpp",
     r"oneapi/|dnnl|omp\.h": r"cpu/onednn\w*\.(cpp|h)",
     r"Python\.h|structmember\.h|nanobind/": r"bind/",
 }
@@ -93,6 +94,8 @@ INTERNAL = {
     "adaptive_max_pool2d_with_indices": "the same with return_indices=True",
     "adaptive_max_pool3d": "a part of samara.adaptive_max_pool3d, which fills in sizes",
     "adaptive_max_pool3d_with_indices": "the same with return_indices=True",
+    "addcdiv": "a part of samara.addcdiv, for floating-point tensors of one dtype",
+    "addcmul": "a part of samara.addcmul, likewise",
     "arange": "a part of samara.arange, which reads its numbers first",
     "as_strided_adjoint": "gradient of as_strided",
     "attention": "a part of samara.scaled_dot_product_attention, which draws the key first",
@@ -116,9 +119,11 @@ INTERNAL = {
     "fft_complex": "a part of the transforms of samara.fft",
     "fft_from_real": "a part of the transforms of samara.fft",
     "fft_to_real": "a part of the transforms of samara.fft",
+    "frac": "a part of samara.frac, which takes floats alone",
     "full": "a part of samara.full, zeros and ones",
     "gammainc": "a part of samara.gammainc, which has no gradient of its first argument",
     "gammaincc": "a part of samara.gammaincc, likewise",
+    "lerp": "a part of samara.lerp, for floating-point tensors of one dtype",
     "linalg.cholesky": "a part of samara.linalg.cholesky and cholesky_ex",
     "linalg.det": "a part of samara.linalg.det",
     "linalg.eig": "a part of samara.linalg.eig",

@@ -1,8 +1,9 @@
 // Elementary functions of float: branch-free and without calls, so that a loop over an array
 // vectorises.
 //
-// exp, log, tanh, erf, sigmoid and their kin work in float. The others compute in double, where a
-// short polynomial leaves nothing but the last rounding, and round once.
+// All work in float but erfc and the logarithm inside pow, which compute in double, where a short
+// polynomial leaves nothing but the last rounding. math_trigonometry.h holds the functions of
+// angles.
 #pragma once
 
 #include "cpu/math_double.h"
@@ -24,7 +25,7 @@ SAMARA_FUNCTION ExpPartsF exp_parts(float x) {
   const float low = n * ln2_low_f;
   const float r = high - low;
   const float q =
-      polynomial(r, 0.5f, 0.16666667f, 0.041666456f, 0.0083333105f, 0.0013934541f, 0.0001989198f);
+      short_polynomial(r, 0.49999994f, 0.166665211f, 0.0416682735f, 0.00836868584f, 0.00138201378f);
   return {high + (r * r * q - low), bits_of(shifted) - bits_of(rounding_f)};
 }
 
@@ -34,14 +35,28 @@ SAMARA_FUNCTION float power_of_two_f(unsigned n) { return float_of((n + 127u) <<
 // x * 2^n for any n that a float's exponent needs: two factors, because 2^n alone may be out of
 // range.
 SAMARA_FUNCTION float scale_by_power(float x, unsigned n) {
-  const unsigned half = static_cast<unsigned>(static_cast<int>(n) >> 1);
-  return x * power_of_two_f(half) * power_of_two_f(n - half);
+  const unsigned biased = n + 254u, half = biased >> 1;
+  return x * float_of(half << 23) * float_of((biased - half) << 23);
 }
 
+// x between low < 0 and high > 0, as integers, of which vectors have a minimum. A NaN becomes one
+// of the two.
+SAMARA_FUNCTION float clamped(float x, float low, float high) {
+  const int bits = static_cast<int>(bits_of(x)), top = static_cast<int>(bits_of(high));
+  const unsigned capped = static_cast<unsigned>(bits < top ? bits : top);
+  return float_of(capped < bits_of(low) ? capped : bits_of(low));
+}
+SAMARA_FUNCTION double clamped(double x, double low, double high) {
+  const long long bits = static_cast<long long>(bits_of(x));
+  const long long top = static_cast<long long>(bits_of(high));
+  const unsigned long long capped = static_cast<unsigned long long>(bits < top ? bits : top);
+  return double_of(capped < bits_of(low) ? capped : bits_of(low));
+}
+SAMARA_FUNCTION float or_nan(float x, float value) { return x == x ? value : x; }
+
 SAMARA_FUNCTION float exp(float x) {
-  const float low = x < -104.0f ? -104.0f : x;
-  const ExpPartsF parts = exp_parts(low > 89.0f ? 89.0f : low);
-  return scale_by_power(1.0f + parts.tail, parts.n);
+  const ExpPartsF parts = exp_parts(clamped(x, -104.0f, 89.0f));
+  return or_nan(x, scale_by_power(1.0f + parts.tail, parts.n));
 }
 
 // e^x for |x| <= 87, where one factor is enough.
@@ -50,86 +65,182 @@ SAMARA_FUNCTION float exp_moderate(float x) {
   return (1.0f + parts.tail) * power_of_two_f(parts.n);
 }
 
+// 2^r - 1 for |r| <= 1/2.
+SAMARA_FUNCTION float exp2_tail(float r) {
+  return r * short_polynomial(r, 0.693147182f, 0.240226477f, 0.0555035956f, 0.00961849932f,
+                              0.00133909693f, 0.00015329264f);
+}
 SAMARA_FUNCTION float exp2(float x) {
-  const float low = x < -151.0f ? -151.0f : x;
-  const float c = low > 129.0f ? 129.0f : low;
+  const float c = clamped(x, -151.0f, 129.0f);
   const float shifted = c + rounding_f;
   const float r = c - (shifted - rounding_f);
-  const float q = polynomial(r, 0.6931472f, 0.2402265f, 0.05550411f, 0.009618057f, 0.0013333502f,
-                             0.00015461445f, 1.5297324e-05f);
-  return scale_by_power(1.0f + r * q, bits_of(shifted) - bits_of(rounding_f));
+  return or_nan(x, scale_by_power(1.0f + exp2_tail(r), bits_of(shifted) - bits_of(rounding_f)));
 }
 
 SAMARA_FUNCTION float expm1(float x) {
-  const float low = x < -20.0f ? -20.0f : x;
-  const ExpPartsF parts = exp_parts(low > 89.0f ? 89.0f : low);
+  const ExpPartsF parts = exp_parts(clamped(x, -20.0f, 89.0f));
   const float half = power_of_two_f(parts.n - 1u);  // 2^(n - 1), in range for n = 128
   const float value = 2.0f * (half * parts.tail + (half - 0.5f));
-  return abs(x) < 0x1p-25f ? x : value;
+  return abs(x) >= 0x1p-25f ? value : x;
 }
 
-// With e^-x = 2^n (1 + tail) and p = 2^-|n|, 1 + e^-x is 1 + (p + p tail) for n < 0, and 2^n times
-// 1 + (p + tail) otherwise, which never overflows.
+// With e^-x = 2^n (1 + tail) it is 2^-n / (2^-n + 1 + tail), where the first sum is nearly always
+// exact. At 87 it is 1 already.
 SAMARA_FUNCTION float sigmoid(float x) {
-  const float low = x < -104.0f ? -104.0f : x;
-  const ExpPartsF parts = exp_parts(low > 104.0f ? -104.0f : -low);
-  const int n = static_cast<int>(parts.n);
-  const int distance = n < 0 ? -n : n;
-  const float p = power_of_two_f(static_cast<unsigned>(distance > 100 ? -100 : -distance));
-  const float sum = 1.0f + (p + (n < 0 ? p * parts.tail : parts.tail));
-  return scale_by_power(1.0f / sum, static_cast<unsigned>(n < 0 ? 0 : -n));
+  const ExpPartsF parts = exp_parts(-clamped(x, -104.0f, 87.0f));
+  const float scale = scale_by_power(1.0f, 0u - parts.n);
+  const float sum = 1.0f + scale;
+  const float lost = scale - (sum - 1.0f);
+  return or_nan(x, scale / (sum + (parts.tail + lost)));
 }
 
 SAMARA_FUNCTION float tanh(float x) {
   const float a = abs(x);
   const float z = a * a;
   const float small = a + a * z *
-                              polynomial(z, -0.33333334f, 0.13333313f, -0.053961553f, 0.021788321f,
-                                         -0.008410071f, 0.0023707657f);
-  const float e = exp_moderate(2.0f * (a > 10.0f ? 10.0f : a));
+                              polynomial(z, -0.333333164f, 0.133325458f, -0.0538478494f,
+                                         0.0210524723f, -0.00624599261f);
+  const float e = exp_moderate(2.0f * clamped(a, -1.0f, 10.0f));
   const float large = 1.0f - 2.0f / (e + 1.0f);
-  return copysign(a < 0.6f ? small : large, x);
+  return copysign(a >= 0.6f ? large : small, x);
+}
+
+// sinh x and cosh x are e^x / 2 and e^-x / 2 put together. A quarter of e^|x| is in range wherever
+// the result is.
+SAMARA_FUNCTION float quarter_of_exp(float a) {
+  const ExpPartsF parts = exp_parts(clamped(a, -1.0f, 90.0f));
+  return (1.0f + parts.tail) * power_of_two_f(parts.n - 2u);
+}
+SAMARA_FUNCTION float sinh(float x) {
+  const float a = abs(x);
+  const float z = a * a;
+  const float small =
+      a + a * z * polynomial(z, 0.166666672f, 0.00833331048f, 0.000198428956f, 2.78221319e-06f);
+  const float e = quarter_of_exp(a);
+  const float large = 2.0f * (e - 0.0625f / e);
+  return copysign(a >= 1.0f ? large : small, x);
+}
+SAMARA_FUNCTION float cosh(float x) {
+  const float e = quarter_of_exp(abs(x));
+  return or_nan(x, 2.0f * (e + 0.0625f / e));
 }
 
 // x = 2^k (1 + f) with sqrt(1/2) <= 1 + f < sqrt(2).
 struct LogPartsF {
   float f, k;
 };
+SAMARA_FUNCTION LogPartsF log_parts_normal(float x) {
+  constexpr unsigned root_half = 0x3f3504f3;
+  const unsigned shifted = bits_of(x) - root_half;
+  const float f = float_of((shifted & 0x007fffffu) + root_half) - 1.0f;
+  return {f, static_cast<float>(static_cast<int>(shifted) >> 23)};
+}
+// Subnormal numbers too: they are multiplied by 2^23 first.
 SAMARA_FUNCTION LogPartsF log_parts(float x) {
   constexpr unsigned root_half = 0x3f3504f3;
-  const bool subnormal = x < 0x1p-126f;
-  const unsigned shifted = bits_of(subnormal ? x * 0x1p23f : x) - root_half;
+  const unsigned factor = select(x < 0x1p-126f, 23u << 23, 0u);
+  const unsigned shifted = bits_of(x * float_of(factor + bits_of(1.0f))) - root_half;
   const float f = float_of((shifted & 0x007fffffu) + root_half) - 1.0f;
-  const float k = static_cast<float>(static_cast<int>(shifted) >> 23);
-  return {f, subnormal ? k - 23.0f : k};
+  return {f, static_cast<float>(static_cast<int>(shifted - factor) >> 23)};
 }
 
-// k ln 2 + log(1 + f) + correction.
-SAMARA_FUNCTION float log_of_parts(LogPartsF parts, float correction) {
-  const float f = parts.f;
+// log(1 + f) - f.
+SAMARA_FUNCTION float log_tail(float f) {
   const float square = f * f;
-  const float p = polynomial(f, 0.3333333f, -0.24999997f, 0.20000716f, -0.16667803f, 0.14249058f,
-                             -0.12425687f, 0.1168542f, -0.11479734f, 0.06971612f);
-  const float low = (parts.k * ln2_low_f + correction) + (square * f * p - 0.5f * square);
-  return parts.k * ln2_high_f + (f + low);
+  const float p = short_polynomial(f, 0.333333313f, -0.250008225f, 0.20001249f, -0.166233242f,
+                                   0.142013744f, -0.131601796f, 0.12763682f, -0.0763664916f);
+  return square * f * p - 0.5f * square;
+}
+// k ln 2 + log(1 + f).
+SAMARA_FUNCTION float log_of_parts(LogPartsF parts) {
+  return parts.k * ln2_high_f + (parts.f + (parts.k * ln2_low_f + log_tail(parts.f)));
 }
 
-SAMARA_FUNCTION float log(float x) {
-  const float value = log_of_parts(log_parts(x), 0.0f);
-  const float special = x == 0.0f ? -infinity_f : x < 0.0f ? nan_f : x;
-  return x > 0.0f && x < infinity_f ? value : special;
+// `value` for positive finite x, and what any logarithm is elsewhere.
+SAMARA_FUNCTION float log_or_special(float x, float value) {
+  const float low = select(x < 0.0f, nan_f, -infinity_f);
+  const float rest = select(x < infinity_f, value, x);
+  return select(x <= 0.0f, low, rest);
 }
+// log2(1 + f) is f plus f q(f), the smaller part.
+SAMARA_FUNCTION float log2_of_parts(LogPartsF parts) {
+  const float f = parts.f;
+  const float q =
+      polynomial(f, 0.442695051f, -0.721347511f, 0.480896562f, -0.360682935f, 0.288616568f,
+                 -0.239940181f, 0.204178467f, -0.188370883f, 0.186824515f, -0.116102561f);
+  return parts.k + (f + f * q);
+}
+// The first part of log10(2) has few bits: small multiples are exact.
+SAMARA_FUNCTION float log10_of_parts(LogPartsF parts) {
+  const float f = parts.f;
+  const float q =
+      polynomial(f, 0.434294492f, -0.217147246f, 0.144762084f, -0.108572647f, 0.0869810209f,
+                 -0.0724125504f, 0.0600212961f, -0.0538483895f, 0.0629489496f, -0.0490842946f);
+  return parts.k * 0.301025390625f + (parts.k * 4.60503898e-06f + f * q);
+}
+
+SAMARA_FUNCTION float log(float x) { return log_or_special(x, log_of_parts(log_parts(x))); }
+SAMARA_FUNCTION float log2(float x) { return log_or_special(x, log2_of_parts(log_parts(x))); }
+SAMARA_FUNCTION float log10(float x) { return log_or_special(x, log10_of_parts(log_parts(x))); }
+
+// The same for positive normal numbers only, which is what nearly all arrays hold.
+SAMARA_FUNCTION bool is_positive_normal(float x) { return bits_of(x) - 0x00800000u < 0x7f000000u; }
+SAMARA_FUNCTION float log_moderate(float x) { return log_of_parts(log_parts_normal(x)); }
+SAMARA_FUNCTION float log2_moderate(float x) { return log2_of_parts(log_parts_normal(x)); }
+SAMARA_FUNCTION float log10_moderate(float x) { return log10_of_parts(log_parts_normal(x)); }
 
 SAMARA_FUNCTION float log1p(float x) {
   const float u = 1.0f + x;
-  LogPartsF parts = log_parts(u);
-  // What rounding 1 + x lost, relative to u; without a shift of the exponent f is x itself.
-  const float lost = x > 1.0f ? 1.0f - (u - x) : x - (u - 1.0f);
-  const float correction = parts.k == 0.0f ? 0.0f : lost / u;
-  parts.f = parts.k == 0.0f ? x : parts.f;
-  const float value = log_of_parts(parts, correction);
-  const float special = x == -1.0f ? -infinity_f : x < -1.0f ? nan_f : x;
-  return x > -1.0f && x < infinity_f && abs(x) >= 0x1p-25f ? value : special;
+  const unsigned shifted = bits_of(u) - 0x3f3504f3u;
+  const int k = static_cast<int>(shifted) >> 23;
+  // f = 2^-k (1 + x) - 1 without what rounding 1 + x lost; for k = 0 it is x itself.
+  const float scale = power_of_two_f(static_cast<unsigned>(2 - k));  // 4 * 2^-k is in range
+  const float f = scale * (0.25f * x) + (0.25f * scale - 1.0f);
+  const float value = log_of_parts(LogPartsF{f, static_cast<float>(k)});
+  const float low = select(x < -1.0f, nan_f, -infinity_f);
+  const float rest = select((abs(x) >= 0x1p-25f) & (x < infinity_f), value, x);
+  return select(x <= -1.0f, low, rest);
+}
+
+// log(a + sqrt(a^2 + 1)), and log(2 a) where the squares of large numbers would overflow.
+SAMARA_FUNCTION float asinh(float x) {
+  const float a = abs(x);
+  const float z = a * a;
+  const float small = a + a * z *
+                              polynomial(z, -0.166666135f, 0.0749835745f, -0.0444655642f,
+                                         0.0294198189f, -0.0192906596f, 0.0109445518f,
+                                         -0.00463599619f, 0.00123493373f, -0.000150937238f);
+  const bool huge = a > 0x1p20f;
+  LogPartsF parts = log_parts_normal(select(huge, a, a + sqrt(z + 1.0f)));
+  parts.k += select(huge, 1.0f, 0.0f);
+  const float large = log_of_parts(parts);
+  const float value = select(a < 1.1875f, small, large);
+  return copysign(select(a < infinity_f, value, a), x);
+}
+// With t = x - 1, sqrt(2 t) times a polynomial near 1; elsewhere log(x + sqrt(t (x + 1))).
+SAMARA_FUNCTION float acosh(float x) {
+  const float t = x - 1.0f;
+  const bool near = t < 1.0f;
+  const float root = sqrt(t * select(near, 2.0f, x + 1.0f));
+  const float small = root + root * t *
+                                 polynomial(t, -0.0833330899f, 0.0187450461f, -0.00554630766f,
+                                            0.00178826554f, -0.000506848737f, 8.27975964e-05f);
+  const bool huge = x > 0x1p20f;
+  LogPartsF parts = log_parts_normal(select(huge, x, x + root));
+  parts.k += select(huge, 1.0f, 0.0f);
+  const float value = select(near, small, log_of_parts(parts));
+  return select(x < infinity_f, value, x);
+}
+SAMARA_FUNCTION float atanh(float x) {
+  const float a = abs(x);
+  const float z = a * a;
+  const float small = a + a * z *
+                              polynomial(z, 0.333333015f, 0.20002453f, 0.142237857f, 0.118163861f,
+                                         0.0516043603f, 0.176378503f);
+  const float q = (1.0f + a) / (1.0f - a);
+  const float large = 0.5f * log_of_parts(log_parts_normal(q));
+  const float far = select(a < 1.0f, large, select(a == 1.0f, infinity_f, nan_f));
+  return copysign(select(a < 0.5f, small, far), x);
 }
 
 SAMARA_FUNCTION float erf(float x) {
@@ -150,8 +261,8 @@ SAMARA_FUNCTION float erf(float x) {
 SAMARA_FUNCTION float normal_distribution(float x) {
   const float t = x > 5.5f ? 5.5f : x;
   const float u = t * t;
-  const float p = polynomial(u, 0.398942232f, 0.0338512249f, 0.00467714062f, 0.000168806611f,
-                             6.35157585e-06f, 2.27479973e-08f);
+  const float p = short_polynomial(u, 0.398942232f, 0.0338512249f, 0.00467714062f, 0.000168806611f,
+                                   6.35157585e-06f, 2.27479973e-08f);
   const float q = polynomial(u, 1.0f, 0.251518369f, 0.0286449715f, 0.00188433938f, 7.3639203e-05f,
                              1.19742333e-06f);
   const float value = 0.5f + t * (p / q);
@@ -159,14 +270,7 @@ SAMARA_FUNCTION float normal_distribution(float x) {
   return x < -5.5f ? 0.0f : positive;
 }
 
-// ---- computed in double ----
-
-SAMARA_FUNCTION float log2(float x) {
-  return static_cast<float>(log(static_cast<double>(x)) * log2_e);
-}
-SAMARA_FUNCTION float log10(float x) {
-  return static_cast<float>(log(static_cast<double>(x)) * 0.43429448190325182765);
-}
+// ---- partly in double ----
 
 // erfc(x) = e^(-x^2) g(u) / (1 + 2x) for x >= 0, with g a polynomial in u = (x - 2) / (x + 2).
 SAMARA_FUNCTION float erfc(float x) {
@@ -180,159 +284,43 @@ SAMARA_FUNCTION float erfc(float x) {
   return static_cast<float>(x < 0.0f ? 2.0 - tail : tail);
 }
 
-// x = (n + t) pi/2 with |t| <= 1/2; `r` is t pi/2 and `quadrant` is n modulo 4 in its two low bits.
-struct Angle {
-  double r;
-  unsigned long long quadrant;
-};
-
-// 2/pi comes in pieces of 28 bits, so that the product of each with a float is exact, and so is its
-// remainder modulo 4. Their sum keeps its relative precision however close x is to a multiple of
-// pi/2: partial sums are either exact or already small. 196 bits serve the largest float.
-SAMARA_FUNCTION double turns(double x, double piece) {
-  const double product = x * piece;
-  return product - 4.0 * round(0.25 * product);
+// 2^(y (k + log2(1 + f))). The logarithm's error grows with y: it is computed in double to 33 bits,
+// but for the terms that are small enough for float.
+SAMARA_FUNCTION float power_of_parts(LogPartsF parts, float y) {
+  const double f = parts.f;
+  const float small =
+      short_polynomial(parts.f, 0.288540632f, -0.240504175f, 0.206096813f, -0.179047287f,
+                       0.158993274f, -0.156972602f, 0.154897213f, -0.0864106566f);
+  const double square = f * f, low = 1.4426950409393935 + f * -0.7213475252131009;
+  const double high = 0.48089832071604277 + f * -0.3606728005610519;
+  const double ratio = low + square * (high + square * static_cast<double>(small));
+  const double t = clamped(y * (parts.k + f * ratio), -160.0, 160.0);
+  const double shifted = t + rounding_d;
+  const float tail = exp2_tail(static_cast<float>(t - (shifted - rounding_d)));
+  return scale_by_power(1.0f + tail, static_cast<unsigned>(bits_of(shifted)));
 }
-SAMARA_FUNCTION Angle reduce_angle(float angle) {
-  const double x = angle;
-  double sum = turns(x, 0x1.45f306cp-1);
-  sum += turns(x, 0x1.c9c882ap-29);
-  sum += turns(x, 0x1.4fe13a8p-59);
-  sum += turns(x, 0x1.f47d4d0p-86);
-  sum += turns(x, 0x1.bb81b6cp-113);
-  sum += turns(x, 0x1.4acc9e0p-143);
-  sum += turns(x, 0x1.0e4107cp-170);
-  const double shifted = sum + rounding_d;
-  const double n = shifted - rounding_d;
-  return {(sum - n) * 1.5707963267948966, bits_of(shifted)};
-}
-SAMARA_FUNCTION double sin_near_zero(double r) {
-  const double z = r * r;
-  return r + r * z *
-                 polynomial(z, -0.16666666666663596, 0.008333333330893767, -0.0001984126673842927,
-                            2.7555937440341766e-06, -2.4800730765533305e-08);
-}
-SAMARA_FUNCTION double cos_near_zero(double r) {
-  const double z = r * r;
-  return 1.0 + z * polynomial(z, -0.49999999999999967, 0.04166666666662721, -0.0013888888881571728,
-                              2.4801582337712193e-05, -2.755579657211728e-07,
-                              2.0661300568345726e-09);
-}
-
-SAMARA_FUNCTION float sin(float x) {
-  const Angle angle = reduce_angle(x);
-  const double value = angle.quadrant & 1 ? cos_near_zero(angle.r) : sin_near_zero(angle.r);
-  const double result = angle.quadrant & 2 ? -value : value;
-  return x == 0.0f ? x : static_cast<float>(result);
-}
-SAMARA_FUNCTION float cos(float x) {
-  const Angle angle = reduce_angle(x);
-  const double value = angle.quadrant & 1 ? sin_near_zero(angle.r) : cos_near_zero(angle.r);
-  return static_cast<float>((angle.quadrant + 1) & 2 ? -value : value);
-}
-SAMARA_FUNCTION float tan(float x) {
-  const Angle angle = reduce_angle(x);
-  const double s = sin_near_zero(angle.r);
-  const double c = cos_near_zero(angle.r);
-  const bool odd = angle.quadrant & 1;
-  const double result = (odd ? -c : s) / (odd ? s : c);
-  return x == 0.0f ? x : static_cast<float>(result);
-}
-
-// atan(b) for 0 <= b <= 1.
-SAMARA_FUNCTION double atan_unit(double b) {
-  const bool high = b > 0.41421356237309503;  // tan(pi/8)
-  const double t = high ? (b - 1.0) / (b + 1.0) : b;
-  const double z = t * t;
-  const double value =
-      t + t * z *
-              polynomial(z, -0.3333333333326104, 0.19999999946533606, -0.14285707766153286,
-                         0.11110806484609662, -0.09083861834382964, 0.07602581057320945,
-                         -0.0601720112993491, 0.032776950888668055);
-  return high ? value + 0.78539816339744828 : value;
-}
-SAMARA_FUNCTION float atan(float x) {
-  const double a = abs(static_cast<double>(x));
-  const double value = atan_unit(a > 1.0 ? 1.0 / a : a);
-  return static_cast<float>(
-      copysign(a > 1.0 ? 1.5707963267948966 - value : value, static_cast<double>(x)));
-}
-SAMARA_FUNCTION float atan2(float y, float x) {
-  const double a = abs(static_cast<double>(x)), b = abs(static_cast<double>(y));
-  const double high = a > b ? a : b, low = a > b ? b : a;
-  // 0/0 counts as 0 and inf/inf as 1, which gives the standard's values at zeros and infinities.
-  const double ratio = high == 0.0 ? 0.0 : low == infinity_d ? 1.0 : low / high;
-  const double first = atan_unit(ratio);
-  const double second = b > a ? 1.5707963267948966 - first : first;
-  const double third =
-      copysign(1.0, static_cast<double>(x)) < 0.0 ? 3.1415926535897931 - second : second;
-  const double value = copysign(third, static_cast<double>(y));
-  return static_cast<float>(a == a && b == b ? value : a + b);
-}
-
-// asin(a) for 0 <= a <= 1/2.
-SAMARA_FUNCTION double asin_half(double a) {
-  const double z = a * a;
-  return a + a * z *
-                 polynomial(z, 0.16666666666738633, 0.07499999953429712, 0.044642906474584965,
-                            0.030379945210024933, 0.022412417726695433, 0.016902683886393575,
-                            0.01686409027396012, 0.001067506315036312, 0.02834674523183333);
-}
-SAMARA_FUNCTION float asin(float x) {
-  const double a = abs(static_cast<double>(x));
-  const bool high = a > 0.5;
-  const double value = asin_half(high ? sqrt(0.5 - 0.5 * a) : a);
-  return static_cast<float>(
-      copysign(high ? 1.5707963267948966 - 2.0 * value : value, static_cast<double>(x)));
-}
-SAMARA_FUNCTION float acos(float x) {
-  const double a = abs(static_cast<double>(x));
-  const bool high = a > 0.5;
-  const double value = asin_half(high ? sqrt(0.5 - 0.5 * a) : a);
-  const double near_one = x < 0.0f ? 3.1415926535897931 - 2.0 * value : 2.0 * value;
-  const double near_zero = 1.5707963267948966 - (x < 0.0f ? -value : value);
-  return static_cast<float>(high ? near_one : near_zero);
-}
-
-// Below the given bounds the first terms of the series replace a difference that would cancel.
-SAMARA_FUNCTION float sinh(float x) {
-  const double y = x;
-  const double e = exp(y);
-  const double series = y + y * y * y * (1.0 / 6.0);
-  return static_cast<float>(abs(y) < 0x1p-10 ? series : 0.5 * (e - 1.0 / e));
-}
-SAMARA_FUNCTION float cosh(float x) {
-  const double e = exp(abs(static_cast<double>(x)));
-  return static_cast<float>(0.5 * (e + 1.0 / e));
-}
-SAMARA_FUNCTION float asinh(float x) {
-  const double a = abs(static_cast<double>(x));
-  const double series = a - a * a * a * (1.0 / 6.0);
-  const double value = a < 0x1p-10 ? series : log(a + sqrt(a * a + 1.0));
-  return static_cast<float>(copysign(value, static_cast<double>(x)));
-}
-SAMARA_FUNCTION float acosh(float x) {
-  const double y = x;
-  const double value = log(y + sqrt((y - 1.0) * (y + 1.0)));
-  return static_cast<float>(y < 1.0 ? nan_d : value);
-}
-SAMARA_FUNCTION float atanh(float x) {
-  const double a = abs(static_cast<double>(x));
-  const double series = a + a * a * a * (1.0 / 3.0);
-  const double value = a < 0x1p-10 ? series : 0.5 * log((1.0 + a) / (1.0 - a));
-  return static_cast<float>(copysign(value, static_cast<double>(x)));
-}
-
 // The cases of ISO C, Annex F.
 SAMARA_FUNCTION float pow(float x, float y) {
-  const double base = abs(static_cast<double>(x)), exponent = y;
-  const bool whole = floor(exponent) == exponent;
-  const bool odd = whole && floor(0.5 * exponent) != 0.5 * exponent;
-  const double magnitude = base == 1.0 ? 1.0 : exp(exponent * log(base));
-  const double value = odd ? copysign(magnitude, static_cast<double>(x)) : magnitude;
-  const bool undefined = x < 0.0f && x > -infinity_f && !whole;
-  const double result = undefined ? nan_d : value;
-  return static_cast<float>(x == 1.0f || y == 0.0f ? 1.0 : result);
+  const float a = abs(x);
+  const LogPartsF parts = log_parts(a);
+  // At 0 and infinity the exponent stands for the whole logarithm.
+  const float top = select(a < infinity_f, parts.k, infinity_f);
+  const float k = select(a == 0.0f, -infinity_f, top);
+  const float scaled = power_of_parts(LogPartsF{parts.f, k}, y);
+  const float number = select((x != x) | (y != y), nan_f, scaled);
+  const float magnitude = select((a == 1.0f) | (y == 0.0f), 1.0f, number);
+  const float half = 0.5f * y;
+  const bool whole = floor(y) == y, odd = whole & (floor(half) != half);
+  const float value = float_of(bits_of(magnitude) | select(odd, bits_of(x) & 0x80000000u, 0u));
+  const bool undefined = (x < 0.0f) & (x > -infinity_f) & !whole;
+  return select(undefined, nan_f, value);
+}
+// The same for positive normal x and exponents that are numbers.
+SAMARA_FUNCTION bool is_moderate_power(float x, float y) {
+  return is_positive_normal(x) & (abs(y) < infinity_f);
+}
+SAMARA_FUNCTION float pow_moderate(float x, float y) {
+  return power_of_parts(log_parts_normal(x), y);
 }
 
 }  // namespace samara::math

@@ -436,6 +436,30 @@ struct ShiftRight : Bits {
   }
 };
 
+// --- three operands ------------------------------------------------------------------------------
+
+struct Addcmul : Ternary {  // p[0]: the factor
+  static constexpr const char* name = "addcmul";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x, T a, T b, const double* p) {
+    return x + T(p[0]) * (a * b);
+  }
+};
+struct Addcdiv : Ternary {  // p[0]: the factor
+  static constexpr const char* name = "addcdiv";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x, T a, T b, const double* p) {
+    return x + T(p[0]) * (a / b);
+  }
+};
+struct Lerp : Ternary {
+  static constexpr const char* name = "lerp";
+  template <class T>
+  SAMARA_FUNCTION T forward(T x, T end, T weight, const double*) {
+    return x + weight * (end - x);
+  }
+};
+
 template <class... Functors>
 struct List {};
 
@@ -448,12 +472,14 @@ using UnaryFunctors =
          BitwiseInvert, Digamma, Lgamma, Erfinv, Erfcx, Ndtr, LogNdtr, Ndtri, BesselI0, BesselI0e,
          BesselI1, BesselI1e, BesselJ0, BesselJ1, BesselY0, BesselY1, BesselK0, BesselK0e, BesselK1,
          BesselK1e, SphericalJ0, AiryAi, Polygamma, Sinc, Logit, Entr, Hardshrink, Softshrink,
-         Threshold>;
+         Threshold, Frac>;
 using BinaryFunctors =
     List<Add, Subtract, Multiply, Divide, FloorDivide, Remainder, Fmod, Power, Maximum, Minimum,
          Atan2, Hypot, Copysign, LogAddExp, Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual,
          LogicalAnd, LogicalOr, LogicalXor, BitwiseAnd, BitwiseOr, BitwiseXor, ShiftLeft,
          ShiftRight, Xlogy, Xlog1py, Fmax, Fmin, LogAddExp2, Heaviside, Gcd, Lcm, HurwitzZeta,
          GammaInc, GammaIncC>;
+
+using TernaryFunctors = List<Addcmul, Addcdiv, Lerp>;
 
 }  // namespace samara::pointwise

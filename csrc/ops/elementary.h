@@ -85,6 +85,8 @@ struct Log : Unary {
   SAMARA_FUNCTION T forward(T x) {
     return math::log(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_positive_normal(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::log_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return g / conjugate(x);
@@ -97,6 +99,8 @@ struct Log2 : Unary {
   SAMARA_FUNCTION T forward(T x) {
     return math::log2(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_positive_normal(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::log2_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return g / (conjugate(x) * T(0.693147180559945309417232121458));
@@ -109,6 +113,8 @@ struct Log10 : Unary {
   SAMARA_FUNCTION T forward(T x) {
     return math::log10(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_positive_normal(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::log10_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return g / (conjugate(x) * T(2.302585092994045684017991454684));
@@ -134,8 +140,13 @@ struct Sin : Unary {
   static constexpr unsigned domain = kInexact;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
+    if constexpr (__is_same(T, float)) {
+      if (is_moderate(x)) return forward_moderate(x);
+    }
     return math::sin(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_moderate_angle(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::sin_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return g * conjugate(math::cos(x));
@@ -146,8 +157,13 @@ struct Cos : Unary {
   static constexpr unsigned domain = kInexact;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
+    if constexpr (__is_same(T, float)) {
+      if (is_moderate(x)) return forward_moderate(x);
+    }
     return math::cos(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_moderate_angle(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::cos_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T x, T) {
     return -g * conjugate(math::sin(x));
@@ -160,8 +176,13 @@ struct Tan : Unary {
   static constexpr bool reads_y = true;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
+    if constexpr (__is_same(T, float)) {
+      if (is_moderate(x)) return forward_moderate(x);
+    }
     return math::tan(x);
   }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_moderate_angle(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::tan_moderate(x); }
   template <class T>
   SAMARA_FUNCTION T backward(T g, T, T y) {
     return g * conjugate(T(1) + y * y);

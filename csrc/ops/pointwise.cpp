@@ -17,15 +17,18 @@ namespace samara {
 namespace baseline {
 extern const PointwiseKernels* const unary_pointwise_kernels;
 extern const PointwiseKernels* const binary_pointwise_kernels;
+extern const PointwiseKernels* const ternary_pointwise_kernels;
 }  // namespace baseline
 #ifndef SAMARA_BASELINE_ONLY
 namespace v3 {
 extern const PointwiseKernels* const unary_pointwise_kernels;
 extern const PointwiseKernels* const binary_pointwise_kernels;
+extern const PointwiseKernels* const ternary_pointwise_kernels;
 }  // namespace v3
 namespace v4 {
 extern const PointwiseKernels* const unary_pointwise_kernels;
 extern const PointwiseKernels* const binary_pointwise_kernels;
+extern const PointwiseKernels* const ternary_pointwise_kernels;
 }  // namespace v4
 #else
 namespace v3 = baseline;
@@ -41,6 +44,12 @@ const PointwiseKernels* binary_kernels() {
   static const PointwiseKernels* const chosen =
       select_isa(baseline::binary_pointwise_kernels, v3::binary_pointwise_kernels,
                  v4::binary_pointwise_kernels);
+  return chosen;
+}
+const PointwiseKernels* ternary_kernels() {
+  static const PointwiseKernels* const chosen =
+      select_isa(baseline::ternary_pointwise_kernels, v3::ternary_pointwise_kernels,
+                 v4::ternary_pointwise_kernels);
   return chosen;
 }
 
@@ -74,7 +83,9 @@ PointwiseLoop find_loop(const PointwiseAttributes& attributes, DType dtype) {
   if (is_complex(dtype))
     kernels = functor.arity == 1 ? complex_unary_kernels : complex_binary_kernels;
   else
-    kernels = functor.arity == 1 ? unary_kernels() : binary_kernels();
+    kernels = functor.arity == 1   ? unary_kernels()
+              : functor.arity == 2 ? binary_kernels()
+                                   : ternary_kernels();
   const PointwiseKernels& found = kernels[functor.index];
   const int index = static_cast<int>(dtype);
   return attributes.input < 0 ? found.forward[index] : found.backward[attributes.input][index];
@@ -426,6 +437,77 @@ void binary_backward(BackwardCall& call) {
   }
 }
 
+// The shape of all operands of a call together.
+Dims common_shape(const Call& call, int operands) {
+  Dims shape;
+  for (int i = 0; i < operands; ++i)
+    if (call[i].is_tensor()) shape = broadcast_shapes(shape, call.tensor(i).shape(), call.name());
+  return shape;
+}
+
+// Floats only. One operand may be a number; what follows the operands are parameters.
+void ternary_forward(Call& call) {
+  constexpr int operands = 3;
+  const Functor& functor = *static_cast<const Functor*>(call.operation.native->details);
+  const DType common = result_dtype(call.values.first(operands), call.name());
+  const DType dtype = working_dtype(call, functor, common);
+  const Dims shape = common_shape(call, operands);
+  PointwiseAttributes attributes{.functor = &functor, .dtype = dtype};
+  for (size_t i = operands; i < call.values.size(); ++i)
+    attributes.parameters[i - operands] = call.values[i].real();
+  InlineList<Tensor, operands> inputs;
+  for (int i = 0; i < operands; ++i) {
+    if (call[i].is_tensor())
+      inputs.push_back(cast(call.tensor(i), dtype));
+    else if (attributes.constant_operand == 0)
+      set_constant(attributes, i + 1, call[i], dtype);
+    else
+      inputs.push_back(scalar_tensor(call[i], dtype, call.tensor(0).device()));
+  }
+  const Tensor output = pointwise_result(call, shape, dtype, inputs[0]);
+  pointwise_kernel(TensorSpan(&output, 1), TensorSpan(inputs.begin(), inputs.size()), attributes);
+  call.output(output);
+}
+
+// Gradients of the three operands, made of other operations.
+struct TernaryGradient {
+  BackwardCall& call;
+  void set(int i, const Tensor& gradient) const {
+    static const NativeCall sum_to("sum_to");
+    call.set(i, sum_to(gradient, call.tensor(i).shape()));
+  }
+};
+// x + factor a b and x + factor a / b.
+template <bool kDivide>
+void product_backward(BackwardCall& call) {
+  static const NativeCall multiply("multiply"), divide("divide"), negative("negative");
+  const TernaryGradient gradient{call};
+  const Tensor& g = call.gradient();
+  if (call.needs(0)) gradient.set(0, g);
+  if (!call.needs(1) && !call.needs(2)) return;
+  const double factor = call[3].real();
+  const Tensor scaled = factor == 1.0 ? g : multiply(g, Value(factor));
+  const Tensor &a = call.tensor(1), &b = call.tensor(2);
+  const NativeCall& combine = kDivide ? divide : multiply;
+  if (call.needs(1)) gradient.set(1, combine(scaled, b));
+  if (!call.needs(2)) return;
+  if (kDivide)
+    gradient.set(2, negative(multiply(scaled, divide(divide(a, b), b))));
+  else
+    gradient.set(2, multiply(scaled, a));
+}
+// x + weight (end - x).
+void lerp_backward(BackwardCall& call) {
+  static const NativeCall multiply("multiply"), subtract("subtract");
+  const TernaryGradient gradient{call};
+  const Tensor& g = call.gradient();
+  const Tensor &x = call.tensor(0), &end = call.tensor(1);
+  const Tensor moved = multiply(g, call[2]);
+  if (call.needs(0)) gradient.set(0, subtract(g, moved));
+  if (call.needs(1)) gradient.set(1, moved);
+  if (call[2].is_tensor() && call.needs(2)) gradient.set(2, multiply(g, subtract(end, x)));
+}
+
 template <class F>
 Functor describe(int index) {
   const char* (*mistake)(const double*) = nullptr;
@@ -462,9 +544,24 @@ void register_functors(pointwise::List<F...>) {
   (add.template operator()<F>(describe<F>(index++)), ...);
 }
 
+void register_ternary(const Functor& functor, uint32_t saved, void (*backward)(BackwardCall&)) {
+  NativeOperation native;
+  native.name = functor.name;
+  native.forward = ternary_forward;
+  native.backward = backward;
+  native.backward_records = true;
+  native.saved_inputs = saved;
+  native.details = &functors().emplace_back(functor);
+  register_native(native);
+}
+
 const bool registered = [] {
   register_functors(pointwise::UnaryFunctors{});
   register_functors(pointwise::BinaryFunctors{});
+  // In the order of TernaryFunctors.
+  register_ternary(describe<pointwise::Addcmul>(0), 0b110, product_backward<false>);
+  register_ternary(describe<pointwise::Addcdiv>(1), 0b110, product_backward<true>);
+  register_ternary(describe<pointwise::Lerp>(2), 0b111, lerp_backward);
   return true;
 }();
 

@@ -10,6 +10,8 @@
 //               parts)
 //   reads_x, reads_y   whether the derivative reads the inputs, the output
 //   forward     the value; parameters, where there are any, come as p[0], p[1], ...
+//   forward_moderate   optional: the value of a float that is_moderate holds for, where it is much
+//               cheaper than others; the same bits as forward gives
 //   mistake     what is wrong with parameters that no value can be computed with; optional
 //   backward    the derivative with respect to x (unary), to a or b (binary), times g; for complex
 //               numbers times its conjugate
@@ -40,6 +42,11 @@ struct Binary : Unary {
   static constexpr int arity = 2;
   // Bit i: only the gradient of the other operand reads operand i.
   static constexpr unsigned for_other = 0;
+};
+// Three operands, of one float type; parameters follow. The derivative is made of other operations:
+// see pointwise.cpp.
+struct Ternary : Unary {
+  static constexpr int arity = 3;
 };
 // Differentiable with a derivative of zero, or none at all.
 struct Step : Unary {
@@ -190,6 +197,7 @@ struct FloorDivide : Binary {
       return quotient(a, b, math::fmod(a, b));
     }
   }
+  SAMARA_FUNCTION bool is_moderate(float a, float b) { return math::has_moderate_quotient(a, b); }
   SAMARA_FUNCTION float forward_moderate(float a, float b) {
     return quotient(a, b, math::fmod_moderate(a, b));
   }
@@ -224,6 +232,7 @@ struct Remainder : Binary {
       return wrapped(math::fmod(a, b), b);
     }
   }
+  SAMARA_FUNCTION bool is_moderate(float a, float b) { return math::has_moderate_quotient(a, b); }
   SAMARA_FUNCTION float forward_moderate(float a, float b) {
     return wrapped(math::fmod_moderate(a, b), b);
   }
@@ -259,6 +268,7 @@ struct Fmod : Binary {
       return math::fmod(a, b);
     }
   }
+  SAMARA_FUNCTION bool is_moderate(float a, float b) { return math::has_moderate_quotient(a, b); }
   SAMARA_FUNCTION float forward_moderate(float a, float b) { return math::fmod_moderate(a, b); }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T, T, T) {
@@ -292,6 +302,8 @@ struct Power : Binary {
       return math::pow(a, b);
     }
   }
+  SAMARA_FUNCTION bool is_moderate(float a, float b) { return math::is_moderate_power(a, b); }
+  SAMARA_FUNCTION float forward_moderate(float a, float b) { return math::pow_moderate(a, b); }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
     if constexpr (is_complex_number<T>)
@@ -411,9 +423,9 @@ struct LogAddExp : Binary {
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
     const T larger = a > b ? a : b;
-    // Equal infinities: their difference would be NaN.
-    return a == b ? a + T(0.693147180559945309417232121458)
-                  : larger + math::log1p(math::exp(-math::abs(a - b)));
+    // Of equal infinities the difference would be NaN.
+    const T gap = a == b ? T(0) : math::abs(a - b);
+    return larger + math::log1p(math::exp(-gap));
   }
   template <class T>
   SAMARA_FUNCTION T backward_a(T g, T a, T b, T) {
@@ -594,6 +606,19 @@ struct Trunc : Step {
       return x;
     else
       return math::trunc(x);
+  }
+};
+// The part behind the point.
+struct Frac : Unary {
+  static constexpr const char* name = "frac";
+  static constexpr bool reads_x = false;
+  template <class T>
+  SAMARA_FUNCTION T forward(T x) {
+    return x - math::trunc(x);
+  }
+  template <class T>
+  SAMARA_FUNCTION T backward(T g, T, T) {
+    return g;
   }
 };
 struct Round : Step {  // halves go to the even neighbour

@@ -47,12 +47,33 @@ struct Parameters {
   }
 };
 
+// Functors that are far cheaper for moderate numbers look at blocks of them.
+inline constexpr int64_t kModerateBlock = 512;
+template <class F>
+SAMARA_FUNCTION void moderate_forward(float* result, const float* x, int64_t n) {
+  for (int64_t begin = 0; begin < n; begin += kModerateBlock, x += kModerateBlock) {
+    const int64_t count = n - begin < kModerateBlock ? n - begin : kModerateBlock;
+    int moderate = 1;
+    for (int64_t i = 0; i < count; ++i) moderate &= F::is_moderate(x[i]);
+    float* to = result + begin;
+    if (moderate) {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < count; ++i) to[i] = F::forward_moderate(x[i]);
+    } else {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < count; ++i) to[i] = F::forward(x[i]);
+    }
+  }
+}
+
 template <class F, class T, class R>
 void unary_forward(char* const* pointers, const int64_t* strides, int64_t n, const double* p) {
   const Parameters parameters(p);
   if (strides[0] == sizeof(R) && strides[1] == sizeof(T)) {
     R* result = reinterpret_cast<R*>(pointers[0]);
     const T* x = reinterpret_cast<const T*>(pointers[1]);
+    if constexpr (__is_same(T, float) && requires { F::is_moderate(0.0f); })
+      return moderate_forward<F>(result, x, n);
 #pragma GCC ivdep
     for (int64_t i = 0; i < n; ++i) result[i] = value<F>(x[i], parameters.values);
     return;
@@ -81,23 +102,28 @@ void unary_backward(char* const* pointers, const int64_t* strides, int64_t n, co
                       at<T>(pointers[3], strides[3], i), parameters.values);
 }
 
-// Functors that are far cheaper for pairs of which the quotient is not huge look at blocks of them.
+// `count` numbers side by side: where they lie, or gathered in `buffer`.
+SAMARA_FUNCTION const float* dense(const float* x, int64_t step, float* buffer, int64_t count) {
+  if (step == 1) return x;
+  for (int64_t i = 0; i < count; ++i) buffer[i] = x[i * step];
+  return buffer;
+}
 template <class F>
 SAMARA_FUNCTION void moderate_forward(float* result, const float* a, int64_t a_step, const float* b,
                                       int64_t b_step, int64_t n) {
-  constexpr int64_t block = 256;
-  float x[block], y[block];
-  for (int64_t begin = 0; begin < n; begin += block) {
-    const int64_t count = n - begin < block ? n - begin : block;
-    for (int64_t i = 0; i < count; ++i) x[i] = a[(begin + i) * a_step];
-    for (int64_t i = 0; i < count; ++i) y[i] = b[(begin + i) * b_step];
+  float a_buffer[kModerateBlock], b_buffer[kModerateBlock];
+  for (int64_t begin = 0; begin < n; begin += kModerateBlock) {
+    const int64_t count = n - begin < kModerateBlock ? n - begin : kModerateBlock;
+    const float* x = dense(a + begin * a_step, a_step, a_buffer, count);
+    const float* y = dense(b + begin * b_step, b_step, b_buffer, count);
     int moderate = 1;
-    for (int64_t i = 0; i < count; ++i) moderate &= math::has_moderate_quotient(x[i], y[i]);
+    for (int64_t i = 0; i < count; ++i) moderate &= F::is_moderate(x[i], y[i]);
     float* to = result + begin;
     if (moderate) {
 #pragma GCC ivdep
       for (int64_t i = 0; i < count; ++i) to[i] = F::forward_moderate(x[i], y[i]);
     } else {
+#pragma GCC ivdep
       for (int64_t i = 0; i < count; ++i) to[i] = F::forward(x[i], y[i]);
     }
   }
@@ -110,7 +136,7 @@ void binary_forward(char* const* pointers, const int64_t* strides, int64_t n, co
     R* result = reinterpret_cast<R*>(pointers[0]);
     const T* a = reinterpret_cast<const T*>(pointers[1]);
     const T* b = reinterpret_cast<const T*>(pointers[2]);
-    if constexpr (__is_same(T, float) && requires { F::forward_moderate(0.0f, 0.0f); })
+    if constexpr (__is_same(T, float) && requires { F::is_moderate(0.0f, 0.0f); })
       return moderate_forward<F>(result, a, strides[1] / size, b, strides[2] / size, n);
     if (strides[1] == size && strides[2] == size) {
 #pragma GCC ivdep
@@ -133,6 +159,34 @@ void binary_forward(char* const* pointers, const int64_t* strides, int64_t n, co
   for (int64_t i = 0; i < n; ++i)
     at<R>(pointers[0], strides[0], i) =
         F::forward(at<T>(pointers[1], strides[1], i), at<T>(pointers[2], strides[2], i));
+}
+
+template <class F, class T>
+void ternary_forward(char* const* pointers, const int64_t* strides, int64_t n, const double* p) {
+  const Parameters parameters(p);
+  const int64_t size = sizeof(T);
+  if (strides[0] == size && strides[1] == size && strides[2] == size) {
+    T* result = reinterpret_cast<T*>(pointers[0]);
+    const T* a = reinterpret_cast<const T*>(pointers[1]);
+    const T* b = reinterpret_cast<const T*>(pointers[2]);
+    const T* c = reinterpret_cast<const T*>(pointers[3]);
+    if (strides[3] == size) {
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i) result[i] = F::forward(a[i], b[i], c[i], parameters.values);
+      return;
+    }
+    if (strides[3] == 0) {
+      const T constant = *c;
+#pragma GCC ivdep
+      for (int64_t i = 0; i < n; ++i)
+        result[i] = F::forward(a[i], b[i], constant, parameters.values);
+      return;
+    }
+  }
+  for (int64_t i = 0; i < n; ++i)
+    at<T>(pointers[0], strides[0], i) =
+        F::forward(at<T>(pointers[1], strides[1], i), at<T>(pointers[2], strides[2], i),
+                   at<T>(pointers[3], strides[3], i), parameters.values);
 }
 
 template <class F, class T, int kInput>
@@ -219,6 +273,11 @@ constexpr void add_binary(PointwiseKernels& kernels) {
   }
 }
 
+template <class F, class T>
+constexpr void add_ternary(PointwiseKernels& kernels) {
+  kernels.forward[static_cast<int>(DTypeOf<T>::dtype)] = ternary_forward<F, T>;
+}
+
 template <int kCount>
 struct Table {
   PointwiseKernels kernels[kCount];
@@ -242,6 +301,18 @@ constexpr auto binary_table(List<F...>) {
   int index = 0;
   const auto fill = [&]<class Functor>() {
     (add_binary<Functor, T>(table.kernels[index]), ...);
+    ++index;
+  };
+  (fill.template operator()<F>(), ...);
+  return table;
+}
+
+template <class... T, class... F>
+constexpr auto ternary_table(List<F...>) {
+  Table<sizeof...(F)> table{};
+  int index = 0;
+  const auto fill = [&]<class Functor>() {
+    (add_ternary<Functor, T>(table.kernels[index]), ...);
     ++index;
   };
   (fill.template operator()<F>(), ...);

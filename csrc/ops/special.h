@@ -7,7 +7,7 @@
 
 namespace samara::pointwise {
 
-// --- special functions, computed in double -----------------------------------------------------
+// --- special functions: computed in double, but for what forward_moderate takes ----------------
 
 // F::value of each element; F::slope is its derivative from x and, where kReadsY, from y.
 template <class F, bool kReadsY = false>
@@ -15,6 +15,9 @@ struct Special : Unary {
   static constexpr bool reads_y = kReadsY;
   template <class T>
   SAMARA_FUNCTION T forward(T x) {
+    if constexpr (__is_same(T, float) && requires { F::is_moderate(x); }) {
+      if (F::is_moderate(x)) return F::forward_moderate(x);
+    }
     return static_cast<T>(F::value(x));
   }
   template <class T>
@@ -27,11 +30,15 @@ struct Digamma : Special<Digamma> {
   static constexpr const char* name = "digamma";
   SAMARA_FUNCTION double value(double x) { return special::digamma(x); }
   SAMARA_FUNCTION double slope(double x, double) { return special::trigamma(x); }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_positive_normal(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::digamma_positive(x); }
 };
 struct Lgamma : Special<Lgamma> {
   static constexpr const char* name = "lgamma";
   SAMARA_FUNCTION double value(double x) { return special::lgamma(x); }
   SAMARA_FUNCTION double slope(double x, double) { return special::digamma(x); }
+  SAMARA_FUNCTION bool is_moderate(float x) { return math::is_positive_normal(x); }
+  SAMARA_FUNCTION float forward_moderate(float x) { return math::lgamma_positive(x); }
 };
 struct Erfinv : Special<Erfinv, true> {
   static constexpr const char* name = "erfinv";
@@ -399,11 +406,14 @@ struct HurwitzZeta : Binary {
     return static_cast<T>(-g * (a * special::zeta(a + 1.0, b)));
   }
 };
-struct GammaInc : Binary {
-  static constexpr const char* name = "gammainc";
+// The regularised incomplete gamma functions: P, the lower one, and Q = 1 - P. Their slopes along
+// the argument are plus and minus the density; along the parameter there is none here.
+template <bool kUpper>
+struct IncompleteGamma : Binary {
+  static constexpr const char* name = kUpper ? "gammaincc" : "gammainc";
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
-    return static_cast<T>(special::gammainc(a, b));
+    return static_cast<T>(kUpper ? special::gammaincc(a, b) : special::gammainc(a, b));
   }
   template <class T>
   SAMARA_FUNCTION T backward_a(T, T, T, T) {
@@ -411,23 +421,11 @@ struct GammaInc : Binary {
   }
   template <class T>
   SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
-    return static_cast<T>(g * special::gamma_density(a, b));
+    const double slope = special::gamma_density(a, b);
+    return static_cast<T>(g * (kUpper ? -slope : slope));
   }
 };
-struct GammaIncC : Binary {
-  static constexpr const char* name = "gammaincc";
-  template <class T>
-  SAMARA_FUNCTION T forward(T a, T b) {
-    return static_cast<T>(special::gammaincc(a, b));
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward_a(T, T, T, T) {
-    return T(__builtin_nan(""));
-  }
-  template <class T>
-  SAMARA_FUNCTION T backward_b(T g, T a, T b, T) {
-    return static_cast<T>(-g * special::gamma_density(a, b));
-  }
-};
+using GammaInc = IncompleteGamma<false>;
+using GammaIncC = IncompleteGamma<true>;
 
 }  // namespace samara::pointwise

@@ -286,7 +286,7 @@ atan2 = binary(
     dtypes=REAL_INPUTS,
     edges=_FINITE,
     converts=True,
-    ulp=1,
+    ulp=2,
     aliases=("arctan2",),
     example=("samara.atan2(samara.tensor([0.0]), samara.tensor([1.0])).tolist()", "[0.0]"),
 )

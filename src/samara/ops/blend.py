@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from samara import _core
 from samara._core import DType
 from samara.errors import ArgumentError, DTypeError, ShapeError
 from samara.ops.arithmetic import divide
@@ -16,6 +18,24 @@ from samara.ops.pointwise import ORDERED
 from samara.ops.record import FLOAT, NUMERIC, ErrorSample, Sample, composite
 from samara.ops.selection import clamp
 from samara.tensor import Tensor
+
+# One pass over the memory for floating-point tensors of one dtype.
+_addcmul: Callable[..., Tensor] = _core.Operation(
+    "addcmul(x, tensor1, tensor2, value: float)", "addcmul"
+)
+_addcdiv: Callable[..., Tensor] = _core.Operation(
+    "addcdiv(x, tensor1, tensor2, value: float)", "addcdiv"
+)
+_lerp: Callable[..., Tensor] = _core.Operation("lerp(x, end, weight)", "lerp")
+
+
+def _alike(x: Any, *others: Any) -> bool:
+    """Whether all are tensors of one floating-point dtype."""
+    return (
+        isinstance(x, Tensor)
+        and x.dtype in FLOAT
+        and all(isinstance(other, Tensor) and other.dtype is x.dtype for other in others)
+    )
 
 
 def _check(place: str, x: Any, dtypes: tuple[DType, ...], expected: str) -> None:
@@ -59,6 +79,8 @@ def _three_errors() -> list[ErrorSample]:
     in_place=True,
 )
 def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    if _alike(x, tensor1, tensor2) and isinstance(value, (int, float)):
+        return _addcmul(x, tensor1, tensor2, float(value))
     _check("addcmul", tensor1, NUMERIC, "numbers")
     product = tensor1 * tensor2
     return x + (product if value == 1 else product * value)
@@ -81,6 +103,8 @@ def addcmul(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> T
     in_place=True,
 )
 def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    if _alike(x, tensor1, tensor2) and isinstance(value, (int, float)):
+        return _addcdiv(x, tensor1, tensor2, float(value))
     _check("addcdiv", tensor1, NUMERIC, "numbers")
     quotient: Tensor = divide(tensor1, tensor2)
     return x + (quotient if value == 1 else quotient * value)
@@ -108,6 +132,8 @@ def addcdiv(x: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> T
     in_place=True,
 )
 def lerp(x: Tensor, end: Tensor, weight: Any) -> Tensor:
+    if _alike(x, end) and (isinstance(weight, (int, float)) or _alike(x, weight)):
+        return _lerp(x, end, weight)
     _check("lerp", x, FLOAT, "floating-point numbers")
     between: Tensor = x + (end - x) * weight
     return between

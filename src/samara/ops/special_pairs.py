@@ -141,6 +141,9 @@ def _text() -> list[ErrorSample]:
     return [ErrorSample(TypeError, "a tensor", "text")]
 
 
+_frac: Callable[..., Tensor] = _core.Operation("frac(x)", "frac", rule=lambda g, x, out: g)
+
+
 @composite(
     "frac(x)",
     doc="""x - trunc(x), the part behind the point, with the sign of x. x: [*S] float -> [*S].
@@ -158,7 +161,7 @@ def _text() -> list[ErrorSample]:
 )
 def frac(x: Tensor) -> Tensor:
     require_dtype("frac", x, FLOAT)
-    return x - x.trunc()
+    return _frac(x)
 
 
 @composite(
