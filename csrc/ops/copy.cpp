@@ -78,6 +78,36 @@ bool copy_transposed(const StridedOperands& walk, int64_t item) {
   return true;
 }
 
+// Rows that are dense on both sides and too short for a call each. False where there are none.
+bool copy_short_rows(const StridedOperands& walk, int64_t item) {
+  const int last = walk.rank - 1, across = last - 1;
+  if (across < 0 || walk.strides[last][0] != item || walk.strides[last][1] != item) return false;
+  const int64_t bytes = walk.sizes[last] * item, length = walk.sizes[across];
+  if (bytes >= kShortRow) return false;
+  int64_t rows = 1;
+  for (int axis = 0; axis < last; ++axis) rows *= walk.sizes[axis];
+  const auto copy = move_kernels().rows;
+  const int64_t grain = std::max<int64_t>(1, kPointwiseGrain / walk.sizes[last]);
+  parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t place = begin % length;
+      const int64_t count = std::min(end - begin, length - place);
+      char* target = walk.pointers[0] + place * walk.strides[across][0];
+      const char* source = walk.pointers[1] + place * walk.strides[across][1];
+      int64_t rest = begin / length;
+      for (int axis = across - 1; axis >= 0; --axis) {
+        const int64_t index = rest % walk.sizes[axis];
+        rest /= walk.sizes[axis];
+        target += index * walk.strides[axis][0];
+        source += index * walk.strides[axis][1];
+      }
+      copy(target, walk.strides[across][0], source, walk.strides[across][1], count, bytes);
+      begin += count;
+    }
+  });
+  return true;
+}
+
 void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
   const Tensor& target = outputs[0];
   const Tensor& source = inputs[0];
@@ -92,7 +122,7 @@ void copy_cpu(TensorSpan outputs, TensorSpan inputs, const NoAttributes&) {
       same ? move_kernels().move[size_class(item)]
            : convert_kernels()
                  .cast[static_cast<size_t>(target.dtype())][static_cast<size_t>(source.dtype())];
-  if (same && copy_transposed(walk, item)) return;
+  if (same && (copy_transposed(walk, item) || copy_short_rows(walk, item))) return;
   for_each_run(walk, [&](char* const* pointers, const int64_t* strides, int64_t n) {
     if (same && strides[0] == item && strides[1] == item)
       std::memmove(pointers[0], pointers[1], static_cast<size_t>(n * item));

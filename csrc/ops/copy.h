@@ -11,7 +11,13 @@ using MoveLoop = void (*)(char* target, int64_t target_stride, const char* sourc
 
 struct MoveKernels {
   MoveLoop move[5];  // for elements of 1, 2, 4, 8 and 16 bytes
+  // Rows of so many bytes; target and source are the same or do not overlap.
+  void (*rows)(char* target, int64_t target_row, const char* source, int64_t source_row,
+               int64_t rows, int64_t bytes);
 };
+
+// From here on the C library's copy takes less time.
+inline constexpr int64_t kShortRow = 8192;
 namespace baseline {
 extern const MoveKernels move_kernels;
 }

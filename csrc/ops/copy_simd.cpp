@@ -1,6 +1,8 @@
 // Copies between elements of one size that do not both lie side by side.
 #include "ops/copy.h"
 
+#include <cstddef>
+
 #include "cpu/math.h"
 
 namespace samara::SAMARA_ISA {
@@ -43,10 +45,62 @@ void move(char* target, int64_t target_stride, const char* source, int64_t sourc
         *reinterpret_cast<const T*>(source + i * source_stride);
 }
 
+#if defined(__AVX512F__)
+inline constexpr int kRegister = 64;
+#elif defined(__AVX2__)
+inline constexpr int kRegister = 32;
+#else
+inline constexpr int kRegister = 16;
+#endif
+
+template <int kBytes>
+SAMARA_FUNCTION void copy_block(char* target, const char* source) {
+  typedef char Block __attribute__((vector_size(kBytes), aligned(1)));
+  *reinterpret_cast<Block*>(target) = *reinterpret_cast<const Block*>(source);
+}
+
+// Two blocks that meet or overlap in the middle.
+template <int kBytes>
+SAMARA_FUNCTION void copy_ends(char* target, const char* source, int64_t count) {
+  copy_block<kBytes>(target, source);
+  copy_block<kBytes>(target + count - kBytes, source + count - kBytes);
+}
+
+// Short rows have no need of the C library's choice among ways to copy, which for rows that lie at
+// unlucky distances costs half as much again.
+SAMARA_FUNCTION void copy_bytes(char* target, const char* source, int64_t count) {
+  constexpr int size = kRegister;
+  if (size == 16 && count >= 256) {
+    __builtin_memmove(target, source, static_cast<size_t>(count));
+  } else if (count >= size) {
+    int64_t i = 0;
+    for (; i + 4 * size <= count; i += 4 * size)
+      for (int k = 0; k < 4; ++k) copy_block<size>(target + i + k * size, source + i + k * size);
+    for (; i + size <= count; i += size) copy_block<size>(target + i, source + i);
+    if (i < count) copy_block<size>(target + count - size, source + count - size);
+  } else if (size > 32 && count >= 32) {
+    copy_ends<32>(target, source, count);
+  } else if (size > 16 && count >= 16) {
+    copy_ends<16>(target, source, count);
+  } else if (count >= 8) {
+    copy_ends<8>(target, source, count);
+  } else if (count >= 4) {
+    copy_ends<4>(target, source, count);
+  } else {
+    for (int64_t i = 0; i < count; ++i) target[i] = source[i];
+  }
+}
+
+void copy_rows(char* target, int64_t target_row, const char* source, int64_t source_row,
+               int64_t rows, int64_t bytes) {
+  for (int64_t r = 0; r < rows; ++r, target += target_row, source += source_row)
+    copy_bytes(target, source, bytes);
+}
+
 }  // namespace
 
 extern const MoveKernels move_kernels;
 constinit const MoveKernels move_kernels = {
-    {move<uint8_t>, move<uint16_t>, move<uint32_t>, move<uint64_t>, move<Wide>}};
+    {move<uint8_t>, move<uint16_t>, move<uint32_t>, move<uint64_t>, move<Wide>}, copy_rows};
 
 }  // namespace samara::SAMARA_ISA

@@ -96,6 +96,8 @@ class RowSorter {
   }
 
   void sort_values(const T* x, T* values) {
+    int64_t order[kTiny];
+    if (n_ <= kTiny) return sort_tiny(x, n_, values, order);
     using Word = std::conditional_t<kWide, uint64_t, uint32_t>;
     Word* words = reinterpret_cast<Word*>(words_);
     const RowKernels<Word>& row = row_kernels<Word>();
@@ -107,6 +109,7 @@ class RowSorter {
 
   // The first `count` elements in order, and their places. `values` may be null.
   void sort_places(const T* x, int64_t count, T* values, int64_t* places) {
+    if (n_ <= kTiny) return sort_tiny(x, count, values, places);
     const int place_bits = width_of(static_cast<uint64_t>(n_ - 1));
     if constexpr (!kWide) {
       if (kernels_.key_bits + place_bits <= 32)
@@ -128,6 +131,7 @@ class RowSorter {
 
  private:
   static constexpr bool kWide = sizeof(T) == 8;
+  static constexpr int64_t kTiny = 3;
 
   template <class Word>
   const RowKernels<Word>& row_kernels() const {
@@ -146,6 +150,24 @@ class RowSorter {
     const Word* sorted = sort_words(words, words + n_, n_, layout.place_bits, key_bits);
     row.store_places(sorted, count, layout, special ? nullptr : values, places);
     if (special && values) take(x, count, values, places);
+  }
+
+  // By insertion: a handful of elements costs less than the way into words and back.
+  void sort_tiny(const T* x, int64_t count, T* values, int64_t* places) const {
+    uint64_t keys[kTiny];
+    int64_t order[kTiny];
+    for (int64_t i = 0; i < n_; ++i) {
+      const uint64_t next = key(x[i]);
+      int64_t j = i;
+      for (; j > 0 && keys[j - 1] > next; --j) {
+        keys[j] = keys[j - 1];
+        order[j] = order[j - 1];
+      }
+      keys[j] = next;
+      order[j] = i;
+    }
+    std::copy(order, order + count, places);
+    if (values) take(x, count, values, order);
   }
 
   uint64_t key(T value) const {

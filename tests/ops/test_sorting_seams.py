@@ -9,7 +9,8 @@ import samara
 
 # One vector, the networks of 32- and 64-bit words, the radix sort's minimum; and neighbours.
 LENGTHS = sorted(
-    {n + d for n in (8, 16, 32, 64, 128, 192, 256, 512, 1024) for d in (-1, 0, 1)} | {1, 2, 3, 3162}
+    {n + d for n in (8, 16, 32, 64, 128, 192, 256, 512, 1024) for d in (-1, 0, 1)}
+    | {1, 2, 3, 4, 5, 3162}
 )
 DTYPES = ["bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"]
 DTYPES += ["float16", "float32", "float64"]
