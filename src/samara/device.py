@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from types import TracebackType
+from typing import Any
 
 import samara._core as _core
 from samara._core import Device
@@ -18,6 +18,7 @@ class _State(threading.local):
 
     def __init__(self) -> None:
         self.chosen: Device | None = None
+        self.outer: list[Device | None] = []  # those before the `with` blocks that are open
 
 
 _state = _State()
@@ -30,6 +31,13 @@ def is_available(name: str) -> bool:
     (True, False)
     """
     return _core.device_available(name)
+
+
+def _no_device(given: object) -> DTypeError:
+    return DTypeError(
+        f"device: a {type(given).__name__} was given. Expected 'auto', a name such as 'cpu', "
+        "or a samara.Device. Fix: pass one of these."
+    )
 
 
 def resolve(given: Device | str | None) -> Device:
@@ -49,10 +57,7 @@ def resolve(given: Device | str | None) -> Device:
             return Device("cuda") if _core.device_available("cuda") else Device("cpu")
         found = Device(given)
     else:
-        raise DTypeError(
-            f"device: a {type(given).__name__} was given. Expected 'auto', a name such as 'cpu', "
-            "or a samara.Device. Fix: pass one of these."
-        )
+        raise _no_device(given)
     if not _core.device_available(str(found)):
         raise DeviceError(
             f"device: '{found}' is not available in this process. Expected a device that "
@@ -77,29 +82,52 @@ def current_device() -> Device:
     return _state.chosen
 
 
-class device:
-    """Makes a device the default of new tensors inside a `with` block, in this thread.
+class _OfDevices(type):
+    def __instancecheck__(cls, value: object) -> bool:
+        return isinstance(value, Device)
+
+
+class device(metaclass=_OfDevices):
+    """A device: "cpu", "cuda", "cuda:1", "auto"; or type and index, or the index of a GPU.
+
+    It is a `samara.Device`, as `x.device` is. In a `with` block it is where new tensors go, in this
+    thread. Raises DeviceError for an unknown name, and where one is used that is not there.
 
     >>> with samara.device("cpu"):
     ...     samara.zeros(2).device
     device('cpu')
+    >>> device = samara.device("cuda" if samara.cuda.is_available() else "cpu")
+    >>> samara.zeros(2, device=device).device == device, isinstance(device, samara.device)
+    (True, True)
     """
 
-    def __init__(self, name: Device | str) -> None:
-        self._device = resolve(name)
-        self._previous: list[Device | None] = []
+    def __new__(cls, type: Device | str | int, index: int | None = None) -> Any:
+        """The device of a name, a number, or itself."""
+        if isinstance(type, Device) and index is None:
+            return type
+        if isinstance(type, int) and not isinstance(type, bool) and index is None:
+            return Device(f"cuda:{type}")
+        if not isinstance(type, str):
+            raise _no_device(type)
+        if type == "auto":
+            return resolve(type)
+        if type in ("cpu", "cpu:0") and not index:
+            return Device("cpu")
+        return Device(type if index is None else f"{type}:{index}")
 
-    def __enter__(self) -> Device:
-        """Switches, and returns the device."""
-        self._previous.append(_state.chosen)
-        _state.chosen = self._device
-        return self._device
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Restores the previous default, also after an exception."""
-        _state.chosen = self._previous.pop()
+def _enter(self: Device) -> Device:
+    """Makes the device the default; raises DeviceError where it is not there."""
+    found = resolve(self)
+    _state.outer.append(_state.chosen)
+    _state.chosen = found
+    return found
+
+
+def _exit(self: Device, *error: object) -> None:
+    """Restores the previous default, also after an exception."""
+    _state.chosen = _state.outer.pop()
+
+
+for _name, _method in {"__enter__": _enter, "__exit__": _exit}.items():
+    setattr(Device, _name, _method)

@@ -190,3 +190,17 @@ def test_grad_leaves_alone_what_leads_to_no_input() -> None:
     assert samara.grad(loss, [y], retain_graph=True)[0].item() == 36.0
     assert samara.grad(loss, [x])[0].item() == 24.0
     assert samara.grad(frozen.unsqueeze(0).expand(3).sum(), [frozen])[0].item() == 3.0
+
+
+def test_pytorchs_keywords() -> None:
+    x, w = samara.tensor([1.0, 2.0], requires_grad=True), samara.ones(2, requires_grad=True)
+    (found,) = samara.autograd.grad(
+        outputs=x * x, inputs=x, grad_outputs=samara.tensor([1.0, 3.0]), only_inputs=True
+    )
+    assert found.tolist() == [2.0, 12.0]
+    first, second = samara.grad((x * x).sum(), [x, w], materialize_grads=True)
+    assert first.tolist() == [2.0, 4.0] and second.tolist() == [0.0, 0.0]
+    with pytest.raises(NotImplementedError, match="is_grads_batched=True"):
+        samara.grad(x * x, x, is_grads_batched=True)
+    with pytest.raises(samara.errors.DTypeError, match="nothing to differentiate"):
+        samara.grad()

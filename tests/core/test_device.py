@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import samara
-from samara.errors import DeviceError, SamaraError
+from samara.errors import DeviceError, DTypeError, SamaraError
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -158,3 +158,48 @@ def test_unknown_and_absent_devices() -> None:
     if not samara.is_available("cuda"):
         with pytest.raises(DeviceError, match=r"cuda.*Expected .*Fix: "):
             samara.ones(2, device="cuda")
+
+
+def test_devices_by_name_number_and_type() -> None:
+    device = samara.device
+    assert device("cpu") == device("cpu", 0) == device(type="cpu") == samara.Device("cpu")
+    assert device(device("cpu")) == device("auto") == samara.zeros(1).device
+    assert isinstance(samara.zeros(1).device, device) and not isinstance("cpu", device)
+    gpu = device("cuda", 1)
+    assert gpu == device("cuda:1") == device(1) and (gpu.type, gpu.index) == ("cuda", 1)
+    assert len({device("cpu"), device("cpu"), gpu}) == 2
+    for wrong in (None, 1.5, True, ["cpu"]):
+        with pytest.raises(DTypeError, match="Expected 'auto', a name such as 'cpu'"):
+            device(wrong)
+    with pytest.raises(DeviceError, match="device 'gpu' is not known"):
+        device("gpu")
+
+
+def test_a_device_is_taken_wherever_one_may_be_named() -> None:
+    null = samara.device("null")
+    x = samara.ones(2, device="cpu")
+    moved = [
+        samara.zeros(2, device=null),
+        x.to(null),
+        x.to(device=null, dtype=samara.float64),
+        samara.tensor([1.0], device=null),
+        samara.zeros_like(x, device=null),
+        samara.nn.Linear(2, 2, device=null).weight,
+        samara.nn.Linear(2, 2).to(null).weight,
+    ]
+    assert all(y.device == null for y in moved)
+    assert samara.Generator(device=null).device == null
+
+
+def test_blocks_of_devices_nest() -> None:
+    with samara.device("null") as outer:
+        with samara.device("cpu"), samara.device("null"):
+            assert samara.zeros(1).device == outer
+        with pytest.raises(ZeroDivisionError), samara.device("cpu"):
+            assert samara.zeros(1).device == samara.device("cpu")
+            _ = 1 / 0
+        assert samara.zeros(1).device == outer
+    assert samara.zeros(1).device == samara.device("cpu")
+    with pytest.raises(DeviceError, match="'cuda:0' is not available"), samara.device("cuda"):
+        pass
+    assert samara.zeros(1).device == samara.device("cpu")

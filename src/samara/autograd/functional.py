@@ -8,7 +8,7 @@ from typing import Any
 import samara._core as _core
 from samara._core import Tensor
 from samara.autograd.mode import enable_grad
-from samara.errors import DTypeError, GradientError, ShapeError
+from samara.errors import DTypeError, GradientError, ShapeError, UnsupportedError
 
 __all__ = ["grad", "graph_leaves", "value_and_grad"]
 
@@ -89,18 +89,25 @@ _zeros_like = _core.Operation("zeros_like(x)", "zeros_like")
 
 
 def grad(
-    function: Any,
+    function: Any = None,
     argnums: Any = 0,
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+    *,
+    outputs: Any = None,
+    inputs: Any = None,
 ) -> Any:
     """The gradient of a function, or of given tensors.
 
     grad(function, argnums=0) returns the function x -> df/dx (see `value_and_grad`).
     grad(outputs, inputs, ...) returns the gradients of tensors already computed, one per input;
-    an input that the outputs do not depend on raises GradientError unless allow_unused.
+    an input that the outputs do not depend on raises GradientError unless allow_unused, which gives
+    None, or materialize_grads, which gives zeros.
 
     >>> samara.grad(lambda x: x**3)(samara.tensor(2.0)).item()
     12.0
@@ -108,6 +115,20 @@ def grad(
     >>> samara.grad(x * x, x)[0].item()
     4.0
     """
+    if outputs is not None:
+        function = outputs
+    if inputs is not None:
+        argnums = inputs
+    if function is None:
+        raise DTypeError(
+            "grad: nothing to differentiate was given. Expected a function, or outputs and inputs. "
+            "Fix: samara.grad(loss, parameters)."
+        )
+    if is_grads_batched or not only_inputs:
+        raise UnsupportedError(
+            "grad: is_grads_batched=True or only_inputs=False given. Expected the defaults. "
+            "Fix: call it once for each gradient."
+        )
     if callable(function) and not isinstance(function, Tensor):
         run = value_and_grad(function, argnums, create_graph=create_graph)
 
@@ -115,10 +136,14 @@ def grad(
             return run(*args, **kwargs)[1]
 
         return slope
-    inputs = [argnums] if isinstance(argnums, Tensor) else list(argnums)
-    outputs = [function] if isinstance(function, Tensor) else list(function)
+    wanted = [argnums] if isinstance(argnums, Tensor) else list(argnums)
+    roots = [function] if isinstance(function, Tensor) else list(function)
     keep = create_graph if retain_graph is None else retain_graph
-    gradients = _core.backward(outputs, grad_outputs, inputs, keep, create_graph, False)
+    gradients = _core.backward(roots, grad_outputs, wanted, keep, create_graph, False)
+    if materialize_grads:
+        return tuple(
+            _zeros_like(x) if g is None else g for x, g in zip(wanted, gradients, strict=True)
+        )
     for position, gradient in enumerate(gradients):
         if gradient is None and not allow_unused:
             raise GradientError(
