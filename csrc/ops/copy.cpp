@@ -89,20 +89,30 @@ bool copy_short_rows(const StridedOperands& walk, int64_t item) {
   const auto copy = move_kernels().rows;
   const int64_t grain = std::max<int64_t>(1, kPointwiseGrain / walk.sizes[last]);
   parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
-    while (begin < end) {
-      const int64_t place = begin % length;
-      const int64_t count = std::min(end - begin, length - place);
-      char* target = walk.pointers[0] + place * walk.strides[across][0];
-      const char* source = walk.pointers[1] + place * walk.strides[across][1];
-      int64_t rest = begin / length;
+    char* target = walk.pointers[0];
+    const char* source = walk.pointers[1];
+    int64_t index[kMaxRank];
+    int64_t rest = begin / length, place = begin % length;
+    for (int axis = across - 1; axis >= 0; --axis) {
+      index[axis] = rest % walk.sizes[axis];
+      rest /= walk.sizes[axis];
+      target += index[axis] * walk.strides[axis][0];
+      source += index[axis] * walk.strides[axis][1];
+    }
+    for (int64_t row = begin; row < end; place = 0) {
+      const int64_t count = std::min(end - row, length - place);
+      const int64_t step = walk.strides[across][0], source_step = walk.strides[across][1];
+      copy(target + place * step, step, source + place * source_step, source_step, count, bytes);
+      row += count;
       for (int axis = across - 1; axis >= 0; --axis) {
-        const int64_t index = rest % walk.sizes[axis];
-        rest /= walk.sizes[axis];
-        target += index * walk.strides[axis][0];
-        source += index * walk.strides[axis][1];
+        const auto& strides = walk.strides[axis];
+        target += strides[0];
+        source += strides[1];
+        if (++index[axis] < walk.sizes[axis]) break;
+        target -= strides[0] * walk.sizes[axis];
+        source -= strides[1] * walk.sizes[axis];
+        index[axis] = 0;
       }
-      copy(target, walk.strides[across][0], source, walk.strides[across][1], count, bytes);
-      begin += count;
     }
   });
   return true;

@@ -251,6 +251,24 @@ def test_copies_by_any_stride(dtype: str) -> None:
         samara.repeat_interleave(samara.ones(3), -1)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32", "float64", "complex128"])
+def test_copies_of_short_rows_in_any_arrangement(dtype: str) -> None:
+    """Row lengths around the registers' sizes, over several axes and over several tiles."""
+    rng = np.random.default_rng(12)
+    for n in (1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 63, 65, 130):
+        x = rng.integers(0, 99, size=(6, 5, 9, n)).astype(dtype)
+        t = samara.asarray(x)
+        np.testing.assert_array_equal(t[::2, 1:, ::-1].contiguous().numpy(), x[::2, 1:, ::-1])
+        found = t.permute(2, 0, 1, 3).contiguous().numpy()
+        np.testing.assert_array_equal(found, x.transpose(2, 0, 1, 3))
+        spread = t[:, None].expand(6, 3, 5, 9, n).contiguous().numpy()
+        np.testing.assert_array_equal(spread, np.repeat(x[:, None], 3, 1))
+        np.testing.assert_array_equal(samara.cat([t, t[..., :1]], -1).numpy()[..., :n], x)
+    x = rng.integers(0, 99, size=(700, 3, 40)).astype(dtype)
+    found = samara.repeat_interleave(samara.asarray(x), 2, 1).numpy()
+    np.testing.assert_array_equal(found, x.repeat(2, 1))
+
+
 def test_sums_of_every_other_column() -> None:
     rng = np.random.default_rng(11)
     for n in (1, 2, 15, 16, 31, 33, 64, 200, 1000, 3001):
