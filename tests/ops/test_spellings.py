@@ -10,7 +10,7 @@ import pytest
 
 import samara
 from samara import nn
-from samara.errors import ArgumentError, GradientError
+from samara.errors import ArgumentError, GradientError, ShapeError
 
 X = np.array([[1.0, 5.0, 2.0], [3.0, 2.0, -4.0]], np.float32)
 
@@ -204,3 +204,43 @@ def test_spread_of_complex_numbers(name: str) -> None:
     leaf = samara.tensor(x, requires_grad=True)
     leaf.var().backward()
     np.testing.assert_allclose(leaf.grad.numpy(), 2 * (x - x.mean()) / 11, atol=1e-12)
+
+
+def test_nonzero_as_rows_or_axes() -> None:
+    x = samara.tensor([[0, 5], [7, 0]])
+    assert samara.nonzero(x, as_tuple=False).tolist() == [[0, 1], [1, 0]]
+    axes = samara.nonzero(x, as_tuple=True)
+    assert (
+        [axis.tolist() for axis in axes]
+        == [[0, 1], [1, 0]]
+        == [axis.tolist() for axis in samara.nonzero(x)]
+    )
+
+
+def test_normal_of_a_shape_and_of_moments() -> None:
+    samara.manual_seed(0)
+    standard = samara.randn(2, 3)
+    mean, std = samara.tensor([[1.0], [2.0]]), samara.tensor([1.0, 2.0, 3.0])
+    for call in (
+        lambda: samara.normal(mean, std),
+        lambda: samara.normal(mean=mean, std=std),
+        lambda: samara.normal(mean, std=std, generator=samara.default_generator),
+    ):
+        samara.manual_seed(0)
+        np.testing.assert_allclose(
+            call().numpy(), standard.numpy() * std.numpy() + mean.numpy(), rtol=1e-6
+        )
+    for call in (
+        lambda: samara.normal((2, 3), 4.0, 0.5),
+        lambda: samara.normal(4.0, 0.5, (2, 3)),
+        lambda: samara.normal(4.0, 0.5, size=(2, 3)),
+        lambda: samara.normal(mean=4.0, std=0.5, size=(2, 3)),
+        lambda: samara.normal(shape=(2, 3), mean=4.0, std=0.5),
+    ):
+        samara.manual_seed(0)
+        np.testing.assert_allclose(call().numpy(), standard.numpy() * 0.5 + 4.0, rtol=1e-6)
+    assert samara.normal(3).shape == (3,) and samara.normal(0, 1, size=(2,)).shape == (2,)
+    with pytest.raises(ArgumentError, match="without a size"):
+        samara.normal(0.0, 1.0)
+    with pytest.raises(ShapeError, match="do not broadcast"):
+        samara.normal(samara.ones(2), samara.ones(3))

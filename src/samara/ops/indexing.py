@@ -164,6 +164,15 @@ argwhere = operation(
     methods=("argwhere",),
 )
 
+
+def _rows_or_axes(*args: Any, **kwargs: Any) -> Any:
+    """PyTorch's nonzero(x, as_tuple=...)."""
+    if "as_tuple" not in kwargs:
+        return NotImplemented
+    as_tuple = kwargs.pop("as_tuple")
+    return nonzero(*args, **kwargs) if as_tuple else argwhere(*args, **kwargs)
+
+
 nonzero: Function = operation(
     "nonzero(x)",
     doc="""The places of the elements that are not zero, in row-major order, one tensor for each
@@ -186,6 +195,7 @@ nonzero: Function = operation(
     ],
     errors=lambda: [ErrorSample(ShapeError, "0-d", np.ones(()))],
     methods=(),
+    other_form=_rows_or_axes,
 )
 
 

@@ -16,6 +16,7 @@ import samara._core as _core
 from samara._core import Device, DType
 from samara.device import resolve
 from samara.errors import ArgumentError, DTypeError, ShapeError
+from samara.ops.checks import broadcast
 from samara.ops.creation import Sizes, flagged, sizes_of
 from samara.ops.record import (
     ALL,
@@ -163,12 +164,34 @@ def uniform(
     return flagged(made, requires_grad)
 
 
+def _of_moments(*args: Any, **kwargs: Any) -> Any:
+    """PyTorch's normal(mean, std, size=None)."""
+    given = dict(zip(("mean", "std", "size"), args, strict=False)) | kwargs
+    mean, std, size = given.pop("mean", 0.0), given.pop("std", 1.0), given.pop("size", None)
+    both = [x for x in (mean, std) if isinstance(x, Tensor)]
+    numbers = isinstance(mean, (int, float)) and isinstance(std, (int, float))
+    if "shape" in given or not (both or (numbers and (size is not None or type(mean) is float))):
+        return NotImplemented
+    if size is None and not both:
+        raise ArgumentError(
+            f"normal: mean {mean} and std {std} given without a size. Expected a tensor among "
+            "them, or a size. Fix: normal(0.0, 1.0, size=(2, 3)), or normal((2, 3))."
+        )
+    if not both:
+        return normal(size, float(mean), float(std), **given)
+    shape = broadcast("normal", both[0].shape, both[-1].shape) if size is None else size
+    return normal(shape, dtype=both[0].dtype, device=both[0].device, **given) * std + mean
+
+
 @composite(
     f"normal(shape: ints, mean: float = 0.0, std: float = 1.0, *, key: Key? = None, {_OPTIONS})",
     doc="""Independent numbers of the normal distribution. shape: int or ints -> [*shape].
 
     mean + std sqrt(-2 ln u) cos(2 pi v), and sin for the other one of a pair. The farthest value is
     6.6 standard deviations from the mean (float64: 9.4).
+
+    PyTorch's normal(mean, std, size=None) is understood: of tensors, which broadcast, or of two
+    floats and a size.
 
     Raises ArgumentError for std < 0, DTypeError for a dtype that is not floating.
     Source: Box and Muller, "A note on the generation of random normal deviates", 1958.
@@ -187,6 +210,7 @@ def uniform(
     errors=lambda: [ErrorSample(ArgumentError, "std = -1", (2,), 0.0, -1.0)],
     methods=(),
     differentiable=False,
+    other_form=_of_moments,
 )
 def normal(
     shape: Sizes = (),
@@ -198,6 +222,17 @@ def normal(
     device: Device | str | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
+    moments = (
+        isinstance(shape, tuple)
+        and not shape
+        and (isinstance(mean, Tensor) or isinstance(std, Tensor))
+    )
+    if moments or isinstance(shape, float) or (isinstance(shape, Tensor) and shape.dtype in FLOAT):
+        # Before a key is taken: the call is PyTorch's.
+        raise DTypeError(
+            f"normal: argument 'shape' is a {type(shape).__name__}. Expected an int or a sequence "
+            "of ints. Fix: normal(shape, mean, std), or normal(mean, std, size=shape)."
+        )
     made = _normal(shape, mean, std, as_key(key).word, dtype, resolve(device))
     return flagged(made, requires_grad)
 

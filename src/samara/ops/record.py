@@ -347,6 +347,7 @@ def composite(
     aliases: tuple[str, ...] = (),
     in_place: bool = False,
     dim_form: Function | None = None,
+    other_form: Function | None = None,
     differentiable: bool = True,
     invariant: Function | None = None,
     domain: Function | None = None,
@@ -368,6 +369,7 @@ def composite(
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
+            given = kwargs
             if kwargs:
                 if dim_form is not None and ("dim" in kwargs or "keepdim" in kwargs):
                     return dim_form(*args, **kwargs)
@@ -379,6 +381,10 @@ def composite(
             try:
                 return function(*args, **kwargs)
             except (AttributeError, TypeError) as error:
+                if other_form is not None:
+                    made = other_form(*args, **given)
+                    if made is not NotImplemented:
+                        return made
                 wrong = wrong_argument(signature, function, args, kwargs)
                 if isinstance(error, SamaraError) or wrong is None:
                     raise
