@@ -3,8 +3,8 @@
 python examples/character_gpt.py TEXT [--steps 2000] [--large] [--temperature 0.8] [--top-k 50]
 
 The small model (4 layers, 4 heads, 128 wide, context 64, batch 12) takes about a minute on two
-cores and reaches a validation loss of about 1.82 on Shakespeare's plays (1.1 million characters); at
-half the learning rate, as in Karpathy's nanoGPT, 1.91.
+cores and reaches a validation loss of about 1.82 on Shakespeare's plays (1.1 million characters);
+at half the learning rate, as in Karpathy's nanoGPT, 1.91.
 """
 
 import argparse
