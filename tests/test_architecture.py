@@ -165,6 +165,7 @@ INTERNAL = {
     "recurrent_cell": "a part of samara.rnn_tanh_cell, rnn_relu_cell, lstm_cell and gru_cell",
     "recurrent_layer": "a part of samara.rnn_tanh, rnn_relu, lstm and gru: one of their layers",
     "reorder": "an image brought into another memory order, seen by observers",
+    "repeat_each": "a part of samara.repeat_interleave, for one number of repetitions",
     "resample": "a part of samara.interpolate, which reads sizes and factors first",
     "resample_adjoint": "gradient of samara.interpolate",
     "scatter_merge": "a part of samara.scatter_reduce",

@@ -99,18 +99,25 @@ bool copy_short_rows(const StridedOperands& walk, int64_t item) {
       target += index[axis] * walk.strides[axis][0];
       source += index[axis] * walk.strides[axis][1];
     }
+    const auto& row_step = walk.strides[across];
     for (int64_t row = begin; row < end; place = 0) {
-      const int64_t count = std::min(end - row, length - place);
-      const int64_t step = walk.strides[across][0], source_step = walk.strides[across][1];
-      copy(target + place * step, step, source + place * source_step, source_step, count, bytes);
-      row += count;
-      for (int axis = across - 1; axis >= 0; --axis) {
-        const auto& strides = walk.strides[axis];
-        target += strides[0];
-        source += strides[1];
-        if (++index[axis] < walk.sizes[axis]) break;
-        target -= strides[0] * walk.sizes[axis];
-        source -= strides[1] * walk.sizes[axis];
+      // Whole planes along the next axis where there are some, else what is left of one.
+      const int outer = across - 1;
+      int64_t planes = 1, count = std::min(end - row, length - place);
+      if (outer >= 0 && count == length)
+        planes = std::min((end - row) / length, walk.sizes[outer] - index[outer]);
+      copy(target + place * row_step[0], source + place * row_step[1],
+           {planes, count, bytes, outer >= 0 ? walk.strides[outer][0] : 0,
+            outer >= 0 ? walk.strides[outer][1] : 0, row_step[0], row_step[1]});
+      row += planes * count;
+      for (int axis = outer; axis >= 0; --axis) {
+        const int64_t moved = axis == outer ? planes : 1;
+        target += moved * walk.strides[axis][0];
+        source += moved * walk.strides[axis][1];
+        index[axis] += moved;
+        if (index[axis] < walk.sizes[axis]) break;
+        target -= walk.strides[axis][0] * walk.sizes[axis];
+        source -= walk.strides[axis][1] * walk.sizes[axis];
         index[axis] = 0;
       }
     }

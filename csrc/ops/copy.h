@@ -9,11 +9,16 @@ namespace samara {
 using MoveLoop = void (*)(char* target, int64_t target_stride, const char* source,
                           int64_t source_stride, int64_t n);
 
+// Planes of rows of so many bytes; target and source are the same or do not overlap.
+struct RowPlanes {
+  int64_t planes, rows, bytes;
+  int64_t target_plane, source_plane;  // from one plane to the next
+  int64_t target_row, source_row;
+};
+
 struct MoveKernels {
   MoveLoop move[5];  // for elements of 1, 2, 4, 8 and 16 bytes
-  // Rows of so many bytes; target and source are the same or do not overlap.
-  void (*rows)(char* target, int64_t target_row, const char* source, int64_t source_row,
-               int64_t rows, int64_t bytes);
+  void (*rows)(char* target, const char* source, const RowPlanes& planes);
 };
 
 // From here on the C library's copy takes less time.

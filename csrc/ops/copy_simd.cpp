@@ -91,10 +91,13 @@ SAMARA_FUNCTION void copy_bytes(char* target, const char* source, int64_t count)
   }
 }
 
-void copy_rows(char* target, int64_t target_row, const char* source, int64_t source_row,
-               int64_t rows, int64_t bytes) {
-  for (int64_t r = 0; r < rows; ++r, target += target_row, source += source_row)
-    copy_bytes(target, source, bytes);
+void copy_rows(char* target, const char* source, const RowPlanes& view) {
+  for (int64_t p = 0; p < view.planes; ++p) {
+    char* to = target + p * view.target_plane;
+    const char* from = source + p * view.source_plane;
+    for (int64_t r = 0; r < view.rows; ++r, to += view.target_row, from += view.source_row)
+      copy_bytes(to, from, view.bytes);
+  }
 }
 
 }  // namespace

@@ -168,6 +168,49 @@ const Register embedding_registered({.name = "embedding",
                                      .saved_inputs = 0b001,
                                      .backward_records = true});
 
+// --- repeat_each(x, count, axis): every entry of the axis `count` times on the spot
+// ----------------------------------------------------------------------------------
+
+const NativeCall sum_call("sum");
+
+Dims with_copies(const Dims& shape, int axis, int64_t count) {
+  Dims split = shape;
+  split.insert(axis + 1, count);
+  return split;
+}
+
+void repeat_each_forward(Call& call) {
+  const Tensor& x = call.tensor(0);
+  const int64_t count = call.integer(1);
+  const int axis = normalize_axis(call.integer(2), x.rank(), call.name());
+  Dims shape = x.shape();
+  if (count < 0 || __builtin_mul_overflow(shape[axis], count, &shape[axis]))
+    fail(ErrorKind::argument, call.name(), ": ", count, " repetitions of axis ", axis,
+         " of a tensor of shape ", x.shape(),
+         ". Expected 0 or more, and a length that 63 bits hold. Fix: correct the number.");
+  const Tensor y = empty(shape, x.dtype(), x.device());
+  const Dims split = with_copies(x.shape(), axis, count);
+  Dims strides = x.strides();
+  strides.insert(axis + 1, 0);
+  if (y.elements() > 0)
+    copy_into(alias(y, split, contiguous_strides(split), y.offset()),
+              alias(x, split, strides, x.offset()));
+  call.output(y);
+}
+
+void repeat_each_backward(BackwardCall& call) {
+  if (!call.needs(0)) return;
+  const Dims& shape = call.tensor(0).shape();
+  const int axis = normalize_axis(call[2].integer(), shape.size(), "repeat_each");
+  const Tensor split = reshape_call(call.gradient(), with_copies(shape, axis, call[1].integer()));
+  call.set(0, sum_call(split, int64_t{axis} + 1));
+}
+
+const Register repeat_each_registered({.name = "repeat_each",
+                                       .forward = repeat_each_forward,
+                                       .backward = repeat_each_backward,
+                                       .backward_records = true});
+
 // --- one_hot
 // --------------------------------------------------------------------------------------
 

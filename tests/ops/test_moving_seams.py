@@ -269,6 +269,23 @@ def test_copies_of_short_rows_in_any_arrangement(dtype: str) -> None:
     np.testing.assert_array_equal(found, x.repeat(2, 1))
 
 
+def test_repeat_interleave_to_second_order_and_from_views() -> None:
+    x = np.random.default_rng(13).normal(size=(4, 6))
+    t = samara.asarray(x).requires_grad_()
+    weight = samara.asarray(np.arange(48.0).reshape(4, 12))
+    (gradient,) = samara.autograd.grad(
+        (samara.repeat_interleave(t, 2, 1) ** 3 * weight).sum(), [t], create_graph=True
+    )
+    pairs = np.arange(48.0).reshape(4, 6, 2).sum(-1)
+    np.testing.assert_allclose(gradient.detach().numpy(), 3 * x**2 * pairs)
+    gradient.sum().backward()
+    np.testing.assert_allclose(t.grad.numpy(), 6 * x * pairs)
+    view = samara.flip(samara.asarray(x).T, 0)[:, 1:]
+    expected = x.T[::-1, 1:].repeat(3, 0)
+    np.testing.assert_array_equal(samara.repeat_interleave(view, 3, 0).numpy(), expected)
+    assert samara.repeat_interleave(samara.asarray(x), 0, 0).shape == (0, 6)
+
+
 def test_sums_of_every_other_column() -> None:
     rng = np.random.default_rng(11)
     for n in (1, 2, 15, 16, 31, 33, 64, 200, 1000, 3001):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+import samara._core as _core
 from samara.dtypes import ALL
 from samara.errors import ArgumentError, DTypeError, IndexOutOfRangeError, ShapeError
 from samara.ops.join import concat
@@ -634,6 +635,11 @@ def _repeat_counts(repeats: Any, length: int) -> list[int]:
     return counts
 
 
+_repeat_each: Callable[..., Tensor] = _core.Operation(
+    "repeat_each(x, count: int, axis: int)", "repeat_each"
+)
+
+
 def _common_count(repeats: Any) -> int | None:
     """The one number of repetitions, where a single one is given and is valid."""
     if isinstance(repeats, (tuple, list)) and len(repeats) == 1:
@@ -694,9 +700,7 @@ def repeat_interleave(x: Tensor, repeats: Any, axis: int | None = None) -> Tenso
     if count is None and len(set(counts)) <= 1:
         count = counts[0] if counts else 1
     if count is not None:
-        spread = (*x.shape[: place + 1], count, *x.shape[place + 1 :])
-        merged = (*x.shape[:place], length * count, *x.shape[place + 1 :])
-        return reshape(broadcast_to(expand_dims(x, place + 1), spread), merged, copy=True)
+        return _repeat_each(x, count, place)
     index = asarray(np.repeat(np.arange(length), counts), device=x.device)
     return x[(*(slice(None),) * place, index)]
 
