@@ -60,14 +60,15 @@ namespace {
 Tensor self_tensor(PyObject* self) { return unwrap(self); }
 
 // Tensor(other) shows the memory of another tensor; subclasses such as Parameter are made this way.
-PyObject* tensor_new(PyTypeObject* type, PyObject* arguments, PyObject*) {
+// Sizes or data, PyTorch's oldest form, are Python's to read.
+PyObject* tensor_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
   return guarded([&]() -> PyObject* {
     PyObject* given = PyTuple_GET_SIZE(arguments) > 0 ? PyTuple_GET_ITEM(arguments, 0) : nullptr;
-    if (!given || !is_tensor(given))
-      fail(ErrorKind::dtype, "Tensor: ", given ? type_name(given) : "nothing",
-           " was given. Expected a tensor whose memory to share. Fix: make tensors from data with "
-           "samara.tensor(...).");
-    return wrap_as(type, detach(unwrap(given)));
+    if (given && is_tensor(given)) return wrap_as(type, detach(unwrap(given)));
+    const Owned module = checked(PyImport_ImportModule("samara.ops.vocabulary"));
+    const Owned function = checked(PyObject_GetAttrString(module.get(), "from_sizes_or_data"));
+    const Owned made = checked(PyObject_Call(function.get(), arguments, keywords));
+    return wrap_as(type, unwrap(made.get()));
   });
 }
 

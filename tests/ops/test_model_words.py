@@ -118,3 +118,13 @@ def test_cuda_says_when_there_is_none() -> None:
     if not samara.is_available("cuda"):
         with pytest.raises(DeviceError):
             samara.ones(2).cuda()
+
+
+def test_the_oldest_constructor_takes_sizes_or_data() -> None:
+    assert samara.Tensor(2, 3).shape == (2, 3) and samara.Tensor().shape == (0,)
+    data = samara.Tensor([[1, 2], [3, 4]])
+    assert data.dtype is samara.float32 and data.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    weight = samara.nn.Parameter(samara.Tensor(4, 5))
+    assert weight.requires_grad and samara.nn.init.ones_(weight).sum().item() == 20.0
+    array = np.arange(3)
+    assert samara.Tensor(array).dtype is samara.float32

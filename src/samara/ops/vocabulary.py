@@ -214,6 +214,7 @@ def get_num_threads() -> int:
     return _core.thread_count()
 
 
+_SCALARS = (bool, float, complex, str)
 # PyTorch's names of dtypes in constructors: FloatTensor([1, 2]), LongTensor(2, 3).
 _TYPE_NAMES = {
     "BoolTensor": _core.bool,
@@ -229,17 +230,42 @@ _TYPE_NAMES = {
 }
 
 
+def from_sizes_or_data(
+    *data: Any, dtype: DType | None = None, device: Device | str | None = None
+) -> Tensor:
+    """PyTorch's oldest constructor: sizes make a tensor of any values, a sequence is its data.
+
+    Tensor(2, 3) -> [2, 3]; Tensor() -> [0]; Tensor([2, 3]) -> [2], of the default dtype. Raises
+    ArgumentError for a tuple of ints: it might be either.
+    """
+    dtype = _core.default_dtype() if dtype is None else dtype
+    if all(isinstance(size, int) and not isinstance(size, bool) for size in data):
+        from samara.ops.creation import empty
+
+        made: Tensor = empty(data or 0, dtype=dtype, device=device)
+        return made
+    given = data[0]
+    if len(data) > 1 or isinstance(given, _SCALARS):
+        raise DTypeError(
+            f"Tensor: received {', '.join(map(repr, data))}. Expected a tensor, sizes as ints, or "
+            "one sequence of numbers. Fix: use samara.tensor(data)."
+        )
+    if isinstance(given, tuple) and given and all(isinstance(item, int) for item in given):
+        raise ArgumentError(
+            f"Tensor: {given} may be a shape or data. Expected ints one by one, or a list. Fix: "
+            "write samara.empty(shape), or samara.tensor(data)."
+        )
+    return tensor(given, dtype=dtype, device=device)
+
+
 def _typed_constructor(name: str, dtype: DType) -> Any:
     def make(*data: Any) -> Tensor:
-        if len(data) != 1 or isinstance(data[0], int):
-            import samara.ops.creation as creation
-
-            made: Tensor = creation.empty(tuple(data) or 0, dtype=dtype)
-            return made
-        return tensor(data[0], dtype=dtype)
+        return from_sizes_or_data(*data, dtype=dtype)
 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = f"""A tensor of {dtype.name}: of data, or of sizes with any values.
+
+    Raises ArgumentError for a tuple of ints, which might be either.
 
     >>> samara.{name}([1, 0]).dtype
     samara.{dtype.name}
