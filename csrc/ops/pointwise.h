@@ -179,6 +179,27 @@ struct Divide : Binary {
     return -g * conjugate((a / b) / b);
   }
 };
+// Whole numbers of up to 32 bits divide as doubles, of which vectors have a division: the quotient
+// rounds to a whole number only where it is one.
+template <class T>
+inline constexpr bool divides_as_double =
+    is_integer<T> && (sizeof(T) < 4 || (sizeof(T) == 4 && is_signed_integer<T>));
+template <class T>
+SAMARA_FUNCTION double quotient_as_double(T a, T b) {
+  return static_cast<double>(a) / (b == T(0) ? 1.0 : static_cast<double>(b));
+}
+// A whole double as T, and 2^31, which only the smallest integer over -1 gives, as that integer.
+template <class T>
+SAMARA_FUNCTION T whole(double quotient) {
+  return T(static_cast<int>(quotient > 2147483647.0 ? -quotient : quotient));
+}
+// a - quotient b, 0 for a divisor of 0.
+template <class T>
+SAMARA_FUNCTION T rest_of(T a, T b, T quotient) {
+  const T rest = T(Wrapping<T>(a) - Wrapping<T>(quotient) * Wrapping<T>(b));
+  return b == T(0) ? T(0) : rest;
+}
+
 // Integer division by zero gives 0; the smallest integer divided by -1 wraps to itself.
 struct FloorDivide : Binary {
   static constexpr const char* name = "floor_divide";
@@ -186,7 +207,10 @@ struct FloorDivide : Binary {
   static constexpr bool differentiable = false;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
-    if constexpr (is_integer<T>) {
+    if constexpr (divides_as_double<T>) {
+      const T quotient = whole<T>(math::floor(quotient_as_double(a, b)));
+      return b == T(0) ? T(0) : quotient;
+    } else if constexpr (is_integer<T>) {
       if (b == T(0)) return T(0);
       if constexpr (is_signed_integer<T>) {
         if (b == T(-1)) return T(Wrapping<T>(0) - Wrapping<T>(a));
@@ -221,7 +245,9 @@ struct Remainder : Binary {
   static constexpr unsigned domain = kOrdered;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
-    if constexpr (is_integer<T>) {
+    if constexpr (divides_as_double<T>) {
+      return rest_of(a, b, whole<T>(math::floor(quotient_as_double(a, b))));
+    } else if constexpr (is_integer<T>) {
       if (b == T(0)) return T(0);
       if constexpr (is_signed_integer<T>) {
         if (b == T(-1)) return T(0);
@@ -258,7 +284,9 @@ struct Fmod : Binary {
   static constexpr unsigned domain = kOrdered;
   template <class T>
   SAMARA_FUNCTION T forward(T a, T b) {
-    if constexpr (is_integer<T>) {
+    if constexpr (divides_as_double<T>) {
+      return rest_of(a, b, whole<T>(math::trunc(quotient_as_double(a, b))));
+    } else if constexpr (is_integer<T>) {
       if (b == T(0)) return T(0);
       if constexpr (is_signed_integer<T>) {
         if (b == T(-1)) return T(0);

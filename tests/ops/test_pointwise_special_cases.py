@@ -291,6 +291,27 @@ def test_integer_division(dtype: DType) -> None:
 
 
 @each_integer
+def test_integer_division_next_to_whole_quotients(dtype: DType) -> None:
+    """Dividends one off a multiple of the divisor, up to the limits of the dtype."""
+    limits, rng = iinfo(dtype), np.random.default_rng(0)
+    pairs = []
+    for bits in rng.integers(1, limits.bits, size=300):
+        divisor = int(rng.integers(1, 2 ** int(bits), dtype=np.uint64)) or 1
+        divisor = min(divisor, limits.max) * (-1 if limits.min and rng.random() < 0.5 else 1)
+        for end in (limits.min, limits.max):
+            whole = int(end / divisor * rng.random()) * divisor
+            pairs += [(v, divisor) for v in range(whole - 1, whole + 2)]
+    pairs = [(a, b) for a, b in pairs if limits.min <= a <= limits.max]
+    columns = zip(*pairs, strict=True)
+    x, y = (samara.tensor(np.array(column, to_numpy_dtype(dtype))) for column in columns)
+    modulus = 2**limits.bits
+    quotients = [(a // b - limits.min) % modulus + limits.min for a, b in pairs]
+    assert (x // y).tolist() == quotients
+    assert (x % y).tolist() == [a % b for a, b in pairs]
+    assert samara.fmod(x, y).tolist() == [abs(a) % abs(b) * (-1 if a < 0 else 1) for a, b in pairs]
+
+
+@each_integer
 def test_integer_division_by_zero_gives_zero(dtype: DType) -> None:
     limits = iinfo(dtype)
     x = samara.tensor([limits.min, 0, 5, limits.max], dtype=dtype)
