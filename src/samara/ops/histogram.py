@@ -48,8 +48,9 @@ class HistogramResult(NamedTuple):
     dtypes=ORDERED,
     ulp=0,
     samples=lambda rng: [
-        Sample(rng.normal(size=(3, 4)), np.array([-0.5, 0.0, 0.5])),
-        Sample(np.array([-0.5, 0.5]), np.array([-0.5, 0.0, 0.5]), right=True),
+        # Boundaries that are in order as unsigned integers too.
+        Sample(rng.uniform(0.0, 9.0, size=(3, 4)), np.array([1.0, 2.5, 6.0])),
+        Sample(np.array([1.0, 2.5]), np.array([1.0, 2.0, 2.5]), right=True),
         Sample(rng.normal(size=()), np.array([0.0]), out_int32=True),
     ],
     errors=lambda: [ErrorSample(ShapeError, "boundaries has", np.ones(2), np.ones((2, 2)))],
