@@ -94,7 +94,22 @@ def _array_of(data: Any, place: str) -> np.ndarray[Any, Any]:
                 "Fix: pad the shorter rows."
             )
     _check_array(array, place)
-    return array
+    return _exact(data, array, place) if array.dtype == np.float64 else array
+
+
+def _exact(data: Any, array: np.ndarray[Any, Any], place: str) -> np.ndarray[Any, Any]:
+    """Integers of which some need uint64 and some do not: NumPy rounds these to floats."""
+    if not array.size or np.abs(array).max() < 2.0**63:
+        return array
+    items = np.asarray(data, object).ravel().tolist()
+    if not all(isinstance(item, (int, np.integer)) for item in items):
+        return array
+    if min(items) < 0:
+        raise ArgumentError(
+            f"{place}: integers from {min(items)} to {max(items)} fit into no dtype. Expected "
+            "integers of 64 bits. Fix: pass floats."
+        )
+    return np.asarray(items, np.uint64).reshape(array.shape)
 
 
 def _plain(data: Any, depth: int = 0) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import samara
-from samara.errors import DTypeError, GradientError, SamaraError, ShapeError
+from samara.errors import ArgumentError, DTypeError, GradientError, SamaraError, ShapeError
 
 
 def test_attributes() -> None:
@@ -284,3 +284,12 @@ def test_operations_are_pickled_by_name() -> None:
         assert pickle.loads(pickle.dumps(operation)) is operation
         assert copy.deepcopy(operation) is operation
     assert "samara.exp" in repr(samara.exp) and samara.exp.__name__ == "exp"
+
+
+def test_large_integers_beside_small_ones_keep_their_bits() -> None:
+    values = [2**63 + 1, 5, 0]
+    for x in (samara.tensor(values), samara.tensor(values, dtype=samara.uint64)):
+        assert x.dtype is samara.uint64 and x.tolist() == values
+    assert samara.tensor([float(2**63), 5.0]).dtype is samara.float32
+    with pytest.raises(ArgumentError, match="fit into no dtype"):
+        samara.tensor([-1, 2**63])
