@@ -131,7 +131,7 @@ def _pca_ref(
     Source: Halko et al., Finding Structure with Randomness, 2009; {TORCH}, `torch.pca_lowrank`.
 
     >>> x = samara.tensor([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
-    >>> [abs(round(v, 4)) for v in samara.pca_lowrank(x, 1).V.reshape(-1).tolist()]
+    >>> samara.pca_lowrank(x, 1).V.abs().round().reshape(-1).tolist()
     [1.0, 0.0]
     """,
     ref=_pca_ref,
