@@ -363,7 +363,12 @@ Tensor as_rows(const Tensor& x) {
   const Tensor wide = cast(x, compute_dtype(x.dtype()));
   const bool rows = wide.size(3) <= 1 || wide.stride(3) == 1;
   const bool apart = wide.size(2) <= 1 || wide.stride(2) >= wide.size(3);
-  return rows && apart ? wide : clone(wide);
+  if (rows && apart) return wide;
+  // Heads that show the same memory, as in the gradient of a sum, are copied once.
+  Tensor once = wide;
+  for (int axis = 0; axis < 2; ++axis)
+    if (wide.size(axis) > 1 && wide.stride(axis) == 0) once = narrow_view(once, axis, 0, 1);
+  return expand_view(clone(once), wide.shape());
 }
 
 // Not filled; laid out like x where the numbers of a row lie side by side there.

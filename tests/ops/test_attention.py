@@ -145,3 +145,22 @@ def test_masks_that_do_not_fit(mask, error, match):
     q, k, v = operands(np.random.default_rng(0), 1, 2)
     with pytest.raises(error, match=match):
         attention(q, k, v, attn_mask=samara.tensor(mask))
+
+
+def test_gradients_that_are_the_same_for_all_heads() -> None:
+    """A sum's gradient has no memory of its own for each head; a row's has none for each column."""
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=(2, 3, 5, 4)).astype(np.float32) for _ in range(3)]
+    row = rng.normal(size=(1, 1, 5, 1)).astype(np.float32)
+    for weight in (np.ones((1, 1, 1, 1), np.float32), row, row[:, :, :1].repeat(4, 3)):
+        gradients = []
+        for given in (
+            samara.tensor(weight).expand(2, 3, 5, 4),
+            np.broadcast_to(weight, (2, 3, 5, 4)),
+        ):
+            q, k, v = (samara.tensor(x, requires_grad=True) for x in arrays)
+            y = samara.nn.functional.scaled_dot_product_attention(q, k, v)
+            y.backward(given if isinstance(given, samara.Tensor) else samara.tensor(given))
+            gradients.append([x.grad.numpy() for x in (q, k, v)])
+        for expanded, full in zip(*gradients, strict=True):
+            np.testing.assert_array_equal(expanded, full)
