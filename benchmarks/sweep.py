@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 import samara
-from benchmarks.measure import Row, calls_for, seconds_per_call, show_row
+from benchmarks.measure import Row, calls_for, settled, show_row
 
 GROUP = "sweep"
 PEER, ARRAYS = "sweep against PyTorch", "sweep against NumPy"
@@ -300,7 +300,7 @@ def measure(title: str, size: int, own: Any, others: list[tuple[str, Any]]) -> I
     best = [math.inf] * len(sides)
     for _ in range(ROUNDS):
         for i, (step, calls) in enumerate(sides):
-            best[i] = min(best[i], seconds_per_call(step, calls))
+            best[i] = min(best[i], settled(step, calls))
     for (group, _), peer in zip(others, best[1:], strict=True):
         ratio = best[0] / peer
         yield Row(

@@ -53,6 +53,7 @@ struct DirectKernels {
   int gradient_rows;   // and of a GradientBlock, which is one or two vectors wide
   void (*block)(const DirectBlock& block);
   void (*gradient)(const GradientBlock& block);
+  void (*add)(float* to, const float* from, std::int64_t n);  // to += from
 };
 
 namespace baseline {

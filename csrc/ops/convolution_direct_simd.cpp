@@ -143,9 +143,15 @@ void run_gradient(const GradientBlock& block) {
   choose_gradient(block, std::make_integer_sequence<int, most_gradient_rows>{});
 }
 
+void add(float* __restrict to, const float* __restrict from, int64_t n) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) store(to + i, load(to + i) + load(from + i));
+  for (; i < n; ++i) to[i] += from[i];
+}
+
 }  // namespace
 
-const DirectKernels direct_kernels = {panel,     lanes,       most_rows, most_gradient_rows,
-                                      run_block, run_gradient};
+const DirectKernels direct_kernels = {panel,     lanes,        most_rows, most_gradient_rows,
+                                      run_block, run_gradient, add};
 
 }  // namespace samara::SAMARA_ISA

@@ -2,12 +2,14 @@
 // passes become matrix products. Slow in memory traffic, and good for every geometry.
 #include <algorithm>
 #include <cstring>
+#include <type_traits>
 #include <vector>
 
 #include "cpu/gemm.h"
 #include "cpu/threads.h"
 #include "ops/basic.h"
 #include "ops/convolution.h"
+#include "ops/convolution_direct.h"
 #include "ops/reduce.h"
 
 namespace samara {
@@ -80,7 +82,11 @@ struct Windows {
         if (pixel < 0) return;
         T* __restrict const to = image + pixel * s.in_channels;
         const T* __restrict const from = rows + place;
-        for (int64_t c = 0; c < pixels * s.group_in(); ++c) to[c] += from[c];
+        const int64_t n = pixels * s.group_in();
+        if constexpr (std::is_same_v<T, float>)
+          direct_kernels().add(to, from, n);
+        else
+          for (int64_t c = 0; c < n; ++c) to[c] += from[c];
       });
   }
 };

@@ -62,6 +62,13 @@ SAMARA_FUNCTION Vector<IndexOf<L>, kCount> load_positions(const P* p) {
   if constexpr (sizeof(P) == 1 && sizeof(I) == 32 && sizeof(L) == 4)
     return (I)_mm256_cvtepu8_epi32(_mm_loadu_si64(p));
 #endif
+#if defined(__AVX2__)
+  if constexpr (sizeof(P) == 1 && sizeof(I) == 16 && sizeof(L) == 4) {
+    int four;
+    __builtin_memcpy(&four, p, sizeof(four));
+    return (I)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(four));
+  }
+#endif
   return load_vector<IndexOf<L>, kCount>(p);
 }
 

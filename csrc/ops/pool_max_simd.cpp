@@ -326,72 +326,105 @@ void backward_first(const void* gradient, const void* where, void* target, void*
 
 // --- channels last -------------------------------------------------------------------------------
 
-template <class T, class P>
-void forward_last(const void* source, void* target, void* where, const PoolShape& shape,
-                  int64_t begin, int64_t end) {
+// One row of windows, the first of which is `first_place`; `rows` visits the rows of inputs that
+// they cover.
+template <class T, class P, class Rows>
+SAMARA_FUNCTION void max_row_last(const T* image, T* y, P* positions, const PoolShape& shape,
+                                  int64_t first_place, const Rows& rows) {
   using L = Compute<T>;
   const PoolAxis& ax = shape.axis[2];
   const int64_t channels = shape.channels, step = ax.dilation * channels;
-  for (int64_t row = begin; row < end; ++row) {
-    const PoolRow at = PoolRow::of(row, shape.axis[0].out, shape.axis[1].out);
-    const T* image = static_cast<const T*>(source) + at.image * shape.in * channels;
-    const int64_t place = first_position(shape, at.z, at.y);
-    for (int64_t ox = 0; ox < ax.out; ++ox) {
-      const int64_t pixel = (row * ax.out + ox) * channels;
-      T* y = static_cast<T*>(target) + pixel;
-      P* positions = kWanted<P> ? static_cast<P*>(where) + pixel : nullptr;
-      const int64_t left = ax.start[ox] + ax.first[ox] * ax.dilation;
-      channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
-        Best<L, kCount> best[kVectors];
-        for (int v = 0; v < kVectors; ++v) best[v].start(place + ax.first[ox]);
-        window_rows(shape, at.z, at.y, [&](int64_t position, int64_t in_row) {
-          const T* p = image + (in_row + left) * channels + c;
-          for (int64_t k = position + ax.first[ox]; k < position + ax.last[ox]; ++k, p += step)
-            for (int v = 0; v < kVectors; ++v) {
-              fetch_ahead(p + v * kCount);
-              best[v].template offer<P>(load_vector<L, kCount>(p + v * kCount), k);
-            }
-        });
-        for (int v = 0; v < kVectors; ++v) best[v].write(y, positions, c + v * kCount);
+  for (int64_t ox = 0; ox < ax.out; ++ox) {
+    const int64_t pixel = ox * channels;
+    const int64_t left = ax.start[ox] + ax.first[ox] * ax.dilation;
+    channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
+      Best<L, kCount> best[kVectors];
+      for (int v = 0; v < kVectors; ++v) best[v].start(first_place + ax.first[ox]);
+      rows([&](int64_t position, int64_t in_row) __attribute__((always_inline)) {
+        const T* p = image + (in_row + left) * channels + c;
+        for (int64_t k = position + ax.first[ox]; k < position + ax.last[ox]; ++k, p += step)
+          for (int v = 0; v < kVectors; ++v) {
+            fetch_ahead(p + v * kCount);
+            best[v].template offer<P>(load_vector<L, kCount>(p + v * kCount), k);
+          }
       });
+      for (int v = 0; v < kVectors; ++v) best[v].write(y, positions, pixel + c + v * kCount);
+    });
+  }
+}
+
+template <class T, class P>
+void forward_last(const void* source, void* target, void* where, const PoolShape& shape,
+                  int64_t begin, int64_t end) {
+  const PoolAxis &az = shape.axis[0], &ay = shape.axis[1], &ax = shape.axis[2];
+  for (int64_t row = begin; row < end; ++row) {
+    const PoolRow at = PoolRow::of(row, az.out, ay.out);
+    const T* image = static_cast<const T*>(source) + at.image * shape.in * shape.channels;
+    const int64_t first = row * ax.out * shape.channels;
+    T* y = static_cast<T*>(target) + first;
+    P* positions = kWanted<P> ? static_cast<P*>(where) + first : nullptr;
+    const int64_t place = first_position(shape, at.z, at.y);
+    if (az.kernel * ay.kernel <= RowList::kMost) {
+      RowList list;
+      window_rows(shape, at.z, at.y, list.adder());
+      max_row_last(image, y, positions, shape, place, list);
+    } else {
+      max_row_last(image, y, positions, shape, place,
+                   [&](auto&& body) { window_rows(shape, at.z, at.y, body); });
     }
+  }
+}
+
+// One row of inputs; `rows` visits the rows of windows that may cover it.
+template <class T, class P, class Rows>
+SAMARA_FUNCTION void gradient_row_last(const T* g, const P* positions, T* target,
+                                       const PoolShape& shape, const Rows& rows) {
+  using L = Compute<T>;
+  const PoolAxis& ax = shape.axis[2];
+  const int64_t channels = shape.channels;
+  for (int64_t x = 0; x < ax.in; ++x) {
+    T* out = target + x * channels;
+    channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
+      Vector<L, kCount> sum[kVectors] = {};
+      rows([&](int64_t position, int64_t out_row) __attribute__((always_inline)) {
+        int64_t k;
+        for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox) {
+          if (!ax.position(ox, x, k)) continue;
+          const int64_t o = (out_row + ox) * channels + c;
+          fetch_ahead(positions + o);
+          for (int v = 0; v < kVectors; ++v) {
+            fetch_ahead(g + o + v * kCount);
+            const auto chosen = load_positions<L, kCount>(positions + o + v * kCount) ==
+                                static_cast<IndexOf<L>>(position + k);
+            const auto value = load_vector<L, kCount>(g + o + v * kCount);
+            sum[v] += chosen ? value : Vector<L, kCount>{};
+          }
+        }
+      });
+      for (int v = 0; v < kVectors; ++v) {
+        if (!shape.streams) fetch_ahead(out + c + v * kCount);
+        put<T, L, kCount>(out + c + v * kCount, sum[v], shape.streams);
+      }
+    });
   }
 }
 
 template <class T, class P>
 void backward_last(const void* gradient, const void* where, void* target, const PoolShape& shape,
                    int64_t begin, int64_t end) {
-  using L = Compute<T>;
-  const PoolAxis& ax = shape.axis[2];
-  const int64_t channels = shape.channels;
   for (int64_t row = begin; row < end; ++row) {
     const PoolRow at = PoolRow::of(row, shape.axis[0].in, shape.axis[1].in);
-    const T* g = static_cast<const T*>(gradient) + at.image * shape.out * channels;
-    const P* positions = static_cast<const P*>(where) + at.image * shape.out * channels;
-    for (int64_t x = 0; x < ax.in; ++x) {
-      T* out = static_cast<T*>(target) + (row * ax.in + x) * channels;
-      channel_blocks<L>(channels, [&]<int kCount, int kVectors>(int64_t c) {
-        Vector<L, kCount> sum[kVectors] = {};
-        covering_rows(shape, at.z, at.y, [&](int64_t position, int64_t out_row) {
-          int64_t k;
-          for (int64_t ox = ax.low[x]; ox < ax.high[x]; ++ox) {
-            if (!ax.position(ox, x, k)) continue;
-            const int64_t o = (out_row + ox) * channels + c;
-            fetch_ahead(positions + o);
-            for (int v = 0; v < kVectors; ++v) {
-              fetch_ahead(g + o + v * kCount);
-              const auto chosen = load_positions<L, kCount>(positions + o + v * kCount) ==
-                                  static_cast<IndexOf<L>>(position + k);
-              const auto value = load_vector<L, kCount>(g + o + v * kCount);
-              sum[v] += chosen ? value : Vector<L, kCount>{};
-            }
-          }
-        });
-        for (int v = 0; v < kVectors; ++v) {
-          if (!shape.streams) fetch_ahead(out + c + v * kCount);
-          put<T, L, kCount>(out + c + v * kCount, sum[v], shape.streams);
-        }
-      });
+    const int64_t image = at.image * shape.out * shape.channels;
+    const T* g = static_cast<const T*>(gradient) + image;
+    const P* positions = static_cast<const P*>(where) + image;
+    T* out = static_cast<T*>(target) + row * shape.axis[2].in * shape.channels;
+    if (shape.cover <= RowList::kMost) {
+      RowList list;
+      covering_rows(shape, at.z, at.y, list.adder());
+      gradient_row_last(g, positions, out, shape, list);
+    } else {
+      gradient_row_last(g, positions, out, shape,
+                        [&](auto&& body) { covering_rows(shape, at.z, at.y, body); });
     }
   }
   finish_streams(shape.streams);
