@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "cpu/math.h"
+#include "ops/lanes.h"
 
 namespace samara::SAMARA_ISA {
 namespace {
@@ -45,14 +45,6 @@ void move(char* target, int64_t target_stride, const char* source, int64_t sourc
         *reinterpret_cast<const T*>(source + i * source_stride);
 }
 
-#if defined(__AVX512F__)
-inline constexpr int kRegister = 64;
-#elif defined(__AVX2__)
-inline constexpr int kRegister = 32;
-#else
-inline constexpr int kRegister = 16;
-#endif
-
 template <int kBytes>
 SAMARA_FUNCTION void copy_block(char* target, const char* source) {
   typedef char Block __attribute__((vector_size(kBytes), aligned(1)));
@@ -69,7 +61,7 @@ SAMARA_FUNCTION void copy_ends(char* target, const char* source, int64_t count) 
 // Short rows have no need of the C library's choice among ways to copy, which for rows that lie at
 // unlucky distances costs half as much again.
 SAMARA_FUNCTION void copy_bytes(char* target, const char* source, int64_t count) {
-  constexpr int size = kRegister;
+  constexpr int size = lanes::kRegisterBytes;
   if (size == 16 && count >= 256) {
     __builtin_memmove(target, source, static_cast<size_t>(count));
   } else if (count >= size) {

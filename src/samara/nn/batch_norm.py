@@ -219,6 +219,7 @@ class _Norm(Module):
         return self._normalize(input, NO_ACTIVATION)
 
     def _normalize(self, x: Tensor, activation: Activation) -> Tensor:
+        """The norm and an activation in one; batch and instance norm each write theirs."""
         raise NotImplementedError
 
 

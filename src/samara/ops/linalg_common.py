@@ -81,9 +81,9 @@ def diagonal_matrix(x: Tensor) -> Tensor:
 
 def from_lower(x: Any) -> Any:
     """The Hermitian matrices with the lower triangles of x; for tensors and NumPy arrays."""
-    strict = np.tril(x, -1) if isinstance(x, np.ndarray) else x.tril(-1)
-    lower = np.tril(x) if isinstance(x, np.ndarray) else x.tril()
-    return lower + adjoint(strict)
+    if isinstance(x, np.ndarray):
+        return np.where(np.tri(x.shape[-1], dtype=bool), x, adjoint(x))
+    return x.tril() + adjoint(x.tril(-1))
 
 
 def real_or_complex(gradient: Tensor, like: Tensor) -> Tensor:

@@ -365,7 +365,7 @@ def _rank_ref(
     if 0 in A.shape[-2:]:
         return np.zeros(A.shape[:-2], np.int64)
     if hermitian:
-        A = np.where(np.tri(A.shape[-1], dtype=bool), A, np.swapaxes(A.conj(), -1, -2))
+        A = from_lower(A)
     s = np.linalg.svd(A, compute_uv=False)
     limit = np.maximum(tol or atol or 0, s[..., :1] * (rtol or (0 if tol or atol else 1e-6)))
     return np.sum(s > limit, axis=-1)

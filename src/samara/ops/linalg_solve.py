@@ -564,7 +564,7 @@ def _pinv_ref(A: Any, rtol: Any = None, *, atol: Any = None, hermitian: bool = F
     if 0 in A.shape[-2:]:
         return np.zeros((*A.shape[:-2], A.shape[-1], A.shape[-2]), A.dtype)
     if hermitian:
-        A = np.where(np.tri(A.shape[-1], dtype=bool), A, np.swapaxes(A.conj(), -1, -2))
+        A = from_lower(A)
     u, s, vh = np.linalg.svd(A, full_matrices=False)
     limit = s[..., :1] * (1e-6 if rtol is None else rtol) + (atol or 0)
     inverse = np.where(s > limit, 1 / s, 0)
